@@ -1,0 +1,120 @@
+"""What every task can do, and the arrays that it sees of a text."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import torch
+    from torch import nn
+
+    from metier.types import Document, Prediction, Target
+
+IGNORE = -100
+"""The target of a token that has none; what `torch.nn.functional.cross_entropy` skips."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """One window of a tokenised document. All arrays have the shape `(length,)`.
+
+    `start` and `end` are the character offsets of each token in the text that it came from, `sequence` says which
+    text that is (0 the text, 1 its pair, -1 a token that the tokenizer added), and `word` is true for the first token
+    of each word of the text (the words of `Document.tokens` where the source has them).
+    """
+
+    document: Document
+    ids: np.ndarray
+    types: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    sequence: np.ndarray
+    word: np.ndarray
+
+
+class Task(ABC):
+    """A kind of problem with its label set. One instance serves one head.
+
+    Rows are windows: a long document may have several. `encode`, `inputs` and the head see rows; `merge` turns the
+    rows of one document into one array of logits; `decode`, `metrics` and `statistics` see documents.
+    """
+
+    kind: ClassVar[str]
+    headline_name: ClassVar[str]
+    special_tokens: ClassVar[tuple[str, ...]] = ()
+    """Strings that this task needs as tokens of their own."""
+    per_token: ClassVar[bool] = False
+    """Whether the head answers for every token (`(rows, length, labels)`) or once a row (`(rows, labels)`)."""
+
+    def __init__(self, labels: Sequence[str] = (), temperature: float = 1.0) -> None:
+        self.labels = tuple(labels)
+        self.temperature = temperature
+
+    # -- label encoding ------------------------------------------------------------------------------------------
+    @classmethod
+    @abstractmethod
+    def build(cls, targets: Iterable[Target]) -> Task:
+        """A task with the labels of the training targets. Raises `DataError` where they cannot be learned from."""
+
+    def describe(self) -> dict[str, Any]:
+        """What `tasks.restore` needs, as JSON values."""
+        return {"kind": self.kind, "labels": list(self.labels), "temperature": self.temperature}
+
+    @abstractmethod
+    def encode(self, target: Target, encoding: Encoding) -> np.ndarray:
+        """The target as numbers: shape `()` or `(labels,)` a row, or `(length,)` for a task that answers per token."""
+
+    def inputs(self, encoding: Encoding) -> dict[str, np.ndarray]:
+        """Arrays of fixed shape that the head needs of a row beside the hidden states (`relate`: where the marks are)."""
+        return {}
+
+    # -- head and loss (torch) -----------------------------------------------------------------------------------
+    @abstractmethod
+    def head(self, width: int) -> nn.Module:
+        """`forward(hidden (rows, length, width), mask (rows, length), pooled (rows, width), **inputs) -> logits`."""
+
+    @abstractmethod
+    def loss(self, logits: torch.Tensor, targets: torch.Tensor, options: Mapping[str, Any]) -> torch.Tensor:
+        """The mean loss over the rows, a scalar. `options`: `label_smoothing`, `class_weights` (labels,) or None."""
+
+    # -- decoding ------------------------------------------------------------------------------------------------
+    def merge(self, rows: Sequence[np.ndarray], encodings: Sequence[Encoding]) -> np.ndarray:
+        """The logits of one document from those of its windows: by default their mean, weighted by window length."""
+        if len(rows) == 1:
+            return rows[0]
+        weights = np.array([len(encoding.ids) for encoding in encodings], dtype=np.float64)
+        mean: np.ndarray = np.average(np.stack(rows), axis=0, weights=weights)
+        return mean
+
+    @abstractmethod
+    def decode(self, logits: Sequence[np.ndarray], pieces: Sequence[Sequence[Encoding]]) -> list[Prediction]:
+        """A prediction a document, from its merged logits and the windows that it was cut into."""
+
+    # -- calibration ---------------------------------------------------------------------------------------------
+    def calibrate(self, logits: Sequence[np.ndarray], golds: Sequence[Target]) -> None:
+        """Fits `temperature` (and thresholds, where a task has them) on held-out logits. Default: nothing to fit."""
+
+    def confidence(self, predictions: Sequence[Prediction], golds: Sequence[Target]) -> tuple[np.ndarray, np.ndarray]:
+        """`(score, correct)`, both `(n,)`: what reliability and risk-coverage curves are drawn from."""
+        score = np.array([prediction.score for prediction in predictions], dtype=np.float64)
+        correct = np.array([p.label == gold for p, gold in zip(predictions, golds, strict=True)], dtype=np.float64)
+        return score, correct
+
+    # -- metrics -------------------------------------------------------------------------------------------------
+    @abstractmethod
+    def metrics(self, golds: Sequence[Target], predictions: Sequence[Prediction]) -> dict[str, Any]:
+        """Every figure of this task as JSON values, with `{"headline": {"name": ..., "value": ...}}` among them."""
+
+    @abstractmethod
+    def statistics(self, golds: Sequence[Target], predictions: Sequence[Prediction]) -> np.ndarray:
+        """Per-document counts `(n, k)` whose sums determine the headline: a bootstrap is `headline(weights @ statistics)`."""
+
+    @abstractmethod
+    def headline(self, sums: np.ndarray) -> np.ndarray:
+        """The headline metric of each sum of statistics: `(..., k)` to `(...)`."""
