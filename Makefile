@@ -1,0 +1,69 @@
+# Everything starts from a machine that has python3 (3.11 or newer) and a package index. `make` lists the targets.
+PYTHON  ?= python3
+VENV    ?= .venv
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.installed
+RUN     ?= runs/demo
+HOST    ?= 127.0.0.1
+PORT    ?= 8000
+SERVE   ?= 1
+THREADS ?= 1
+TESTS   ?= tests
+DATA    := $(if $(METIER_TEST_DATA),$(METIER_TEST_DATA),$(if $(wildcard ../shared/data/README.md),$(abspath ../shared/data)))
+QUIET   := OMP_NUM_THREADS=$(THREADS) TOKENIZERS_PARALLELISM=false METIER_TEST_DATA="$(DATA)"
+
+.PHONY: help demo install lint types test soak bench docs wheel clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo     install, train two heads on the sample, serve the page (SERVE=0: stop before serving)"
+	@echo "make test     lint, type-check and run all tests"
+	@echo "make soak     kill loops and the 60-second load"
+	@echo "make bench    the measurements of benchmarks/ (NAME=one of them)"
+	@echo "make docs     build the documentation into site/"
+	@echo "make wheel    build the wheel into dist/"
+
+install: $(STAMP)
+
+# Reinstalled when a dependency changed, not before. pip is quiet: the first install takes minutes, PyTorch most of them.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Metier needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+		|| { echo "This Python makes no virtual environments (Debian: apt install python3-venv)."; exit 2; }
+	@echo "Installing Metier and what it needs into $(VENV); the first time takes some minutes ..."
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-input -c constraints.txt -e '.[all]'
+	@touch $@
+
+demo: $(STAMP)
+	@rm -rf $(RUN) $(RUN).partial
+	@$(BIN)/metier train metier/sample/headlines.csv --label sentiment --label topic --out $(RUN)
+	@echo "The report: $(RUN)/report.html"
+	@if [ "$(SERVE)" != 0 ]; then exec $(BIN)/metier serve $(RUN) --host $(HOST) --port $(PORT); fi
+
+lint: $(STAMP)
+	@$(BIN)/ruff check -q .
+	@$(BIN)/ruff format -q --check .
+
+types: $(STAMP)
+	@$(BIN)/mypy --no-error-summary
+
+test: lint types
+	@$(QUIET) $(BIN)/python -m pytest $(TESTS)
+
+soak: $(STAMP)
+	@$(QUIET) $(BIN)/python -m pytest -m soak --timeout 3600 $(TESTS)
+
+bench: $(STAMP)
+	@METIER_TEST_DATA="$(DATA)" $(BIN)/python -m benchmarks $(NAME)
+
+docs: $(STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+wheel: $(STAMP)
+	@$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps -w dist .
+	@ls dist/*.whl
+
+clean:
+	rm -rf build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
