@@ -21,7 +21,7 @@ class Document:
     pair: str | None = None
     id: str = ""
     tokens: tuple[tuple[int, int], ...] | None = None
-    meta: Mapping[str, Any] = field(default=NOTHING)
+    meta: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +60,4 @@ class Prediction:
     label: Any
     score: float
     abstain: bool = False
-    probabilities: Mapping[str, float] = field(default=NOTHING)
+    probabilities: Mapping[str, float] = field(default_factory=lambda: NOTHING)

@@ -1,0 +1,180 @@
+"""The recipe: a strict description of one run. TOML on disk, these classes in code, flags on the command line."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from metier.errors import RecipeError, nearest
+
+METHODS = ("probe", "head", "freeze", "full")
+Words = Annotated[tuple[str, ...], Field(strict=False)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Part(BaseModel):
+    """A table of the recipe: frozen, strictly typed, without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DataPart(Part):
+    """Where the examples are and how they are cleaned and split."""
+
+    path: str = ""
+    text: Words = ()
+    """One column, or two for a pair of texts; empty: found by the reader."""
+    split: str | None = None
+    group: str | None = None
+    time: str | None = None
+    fractions: Annotated[tuple[float, float, float], Field(strict=False)] = (0.8, 0.1, 0.1)
+    clean: bool = True
+    dedup: Literal["exact", "near", "off"] = "exact"
+
+    @model_validator(mode="after")
+    def _sane(self) -> Self:
+        if len(self.text) > 2:
+            raise ValueError("data.text takes one column, or two for a pair of texts")
+        if self.group and self.time:
+            raise ValueError("data.group and data.time exclude each other: a split is by group or by time")
+        if min(self.fractions) < 0 or abs(sum(self.fractions) - 1) > 1e-6:
+            raise ValueError("data.fractions are the shares of train, valid and test and must add up to 1")
+        return self
+
+
+class HeadPart(Part):
+    """One head: the column that it learns and the kind of task that it is."""
+
+    column: str
+    task: str | None = None
+    """`None`: guessed from the column's values."""
+    weight: Annotated[float, Field(gt=0)] | None = None
+    """The weight of this head's loss; `None`: learned (uncertainty weighting)."""
+    floor: Fraction = 0.0
+    """Predictions under this calibrated score abstain."""
+
+
+class ModelPart(Part):
+    """The pretrained encoder and how texts enter it."""
+
+    backbone: str = "minilm"
+    max_length: Annotated[int, Field(ge=8, le=8192)] = 256
+    long: Literal["window", "truncate"] = "window"
+    """Texts over `max_length` tokens: cut into overlapping windows and merged, or truncated and counted."""
+    stride: Annotated[int, Field(ge=0)] = 32
+    pooling: Literal["mean", "cls"] = "mean"
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """`None`: as the backbone was pretrained."""
+    crf: bool = False
+    """A learned linear-chain CRF on `tag` heads."""
+
+
+class TrainPart(Part):
+    """How parameters are fitted. `None` leaves a value to the method's own default."""
+
+    method: Literal["probe", "head", "freeze", "full"] = "full"
+    epochs: Annotated[float, Field(gt=0, le=1000)] | None = None
+    learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
+    head_learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    batch_tokens: Annotated[int, Field(ge=16)] = 4096
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    frozen_layers: Annotated[int, Field(ge=0)] | None = None
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    warmup: Fraction = 0.1
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    class_weights: Literal["none", "balanced"] = "none"
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    head_start: Literal["probe", "random"] = "probe"
+    patience: Annotated[int, Field(ge=0)] = 3
+    """Evaluations without a better `metric` before the fit stops; 0: never."""
+    evaluations: Annotated[int, Field(ge=1)] = 1
+    """Evaluations on the validation split an epoch."""
+    metric: Literal["headline", "loss"] = "headline"
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: bool = False
+    device: str = "auto"
+    threads: Annotated[int, Field(ge=0)] = 0
+    """0: as many as the machine has."""
+    wandb: bool = False
+
+
+class EvaluatePart(Part):
+    """What is measured beside the model."""
+
+    baselines: bool = True
+    suspects: bool = True
+    resamples: Annotated[int, Field(ge=10)] = 1000
+    level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+
+
+class Recipe(Part):
+    """The whole description of a run."""
+
+    data: DataPart = DataPart()
+    heads: dict[str, HeadPart] = Field(min_length=1)
+    model: ModelPart = ModelPart()
+    train: TrainPart = TrainPart()
+    evaluate: EvaluatePart = EvaluatePart()
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 13
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], source: str = "recipe") -> Recipe:
+        """A recipe from nested tables. Raises one `RecipeError` that names every mistake in it."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            lines = [_explain(dict(item)) for item in error.errors()]
+            raise RecipeError(f"{source}: " + "; ".join(lines)) from None
+
+    @classmethod
+    def read(cls, path: str | Path) -> Recipe:
+        """A recipe from a TOML file; `data.path` is understood relative to that file."""
+        path = Path(path)
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        except FileNotFoundError:
+            raise RecipeError(f"There is no recipe {path}.") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path} is not TOML: {error}.") from None
+        recipe = cls.parse(values, str(path))
+        beside = path.parent / recipe.data.path
+        if recipe.data.path and not Path(recipe.data.path).is_absolute() and beside.exists():
+            return recipe.but(data={"path": str(beside)})
+        return recipe
+
+    def write(self, path: Path) -> None:
+        """The resolved recipe as TOML; keys that are `None` are left out."""
+        path.write_bytes(tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)).encode())
+
+    def but(self, **parts: Any) -> Recipe:
+        """A copy with some keys changed: `recipe.but(train={"epochs": 3}, seed=7)`. `None` changes nothing."""
+        values = self.model_dump()
+        for part, change in parts.items():
+            if isinstance(change, dict):
+                values[part] = {**values[part], **{key: item for key, item in change.items() if item is not None}}
+            elif change is not None:
+                values[part] = change
+        return Recipe.parse(values, "flags")
+
+
+def _explain(item: dict[str, Any]) -> str:
+    """One mistake that pydantic found, in words."""
+    where = [str(step) for step in item["loc"]]
+    if item["type"] == "extra_forbidden":
+        part = Recipe
+        for step in where[:-1]:
+            annotation = part.model_fields[step].annotation if step in part.model_fields else None
+            part = annotation if isinstance(annotation, type) and issubclass(annotation, Part) else HeadPart  # type: ignore[assignment]
+        return f"unknown key {'.'.join(where)!r}.{nearest(where[-1], part.model_fields)}"
+    if item["type"] == "missing":
+        return f"{'.'.join(where)!r} is missing"
+    return f"{'.'.join(where) or 'recipe'}: {item['msg'].removeprefix('Value error, ')} (found {item['input']!r:.80})"
