@@ -1,0 +1,147 @@
+"""A BERT-family encoder: absolute positions, the norm after each residual sum (Devlin et al. 2019; Liu et al. 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from metier.errors import BackboneError
+from metier.models import foreign
+from metier.models.layers import ACTIVATIONS, Layer, dropout
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of an encoder. `types` may be 0 (no token types); positions start at row `position_offset`."""
+
+    vocabulary: int
+    width: int
+    depth: int
+    heads: int
+    intermediate: int
+    positions: int
+    types: int = 2
+    eps: float = 1e-12
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    activation: str = "gelu"
+    position_offset: int = 0
+    padding: int = 0
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise BackboneError(f"A width of {self.width} cannot be split over {self.heads} heads.")
+        if self.activation not in ACTIVATIONS:
+            raise BackboneError(f"The activation {self.activation!r} is unknown.", expected=", ".join(ACTIVATIONS))
+
+
+class Encoder(nn.Module):
+    """Token ids to hidden states.
+
+    A row is one window of a text, padded on its right. Initial weights and dropout come from torch's default
+    generator alone: the same generator state gives the same numbers, bit for bit, on a CPU.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.words = nn.Embedding(shape.vocabulary, shape.width)
+        self.places = nn.Embedding(shape.positions, shape.width)
+        self.kinds = nn.Embedding(shape.types, shape.width) if shape.types else None
+        self.norm = nn.LayerNorm(shape.width, shape.eps)
+        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.depth))
+        self.reset()
+
+    @classmethod
+    def from_foreign(cls, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> Encoder:
+        """An encoder with the weights of another library's checkpoint (`model.safetensors` and `config.json`)."""
+        encoder = cls(Shape(**foreign.shape_settings(config)))
+        encoder.load_weights(state, config)
+        return encoder
+
+    @property
+    def width(self) -> int:
+        return self.shape.width
+
+    @property
+    def depth(self) -> int:
+        return self.shape.depth
+
+    @property
+    def window(self) -> int:
+        """The most tokens that a row may have."""
+        return self.shape.positions - self.shape.position_offset
+
+    def reset(self) -> None:
+        """Fresh weights: normal with a deviation of 0.02, biases 0, norms 1."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=0.02)
+            elif isinstance(module, nn.LayerNorm):
+                nn.init.ones_(module.weight)
+            if isinstance(module, nn.Linear | nn.LayerNorm):
+                nn.init.zeros_(module.bias)
+
+    def load_weights(self, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+        """Copies in the weights of another library's checkpoint. Raises `BackboneError` where some are missing."""
+        self.load_state_dict(foreign.own_weights(state, config))
+
+    def resize_vocabulary(self, extra: int) -> None:
+        """Appends `extra` rows for new tokens, drawn around the mean of the known ones; before an optimiser exists."""
+        old = self.words.weight.detach()
+        spread, mean = torch.std_mean(old, dim=0)
+        fresh = mean + spread * torch.randn(extra, self.width, dtype=old.dtype, device=old.device)
+        grown = nn.Embedding(len(old) + extra, self.width, _weight=torch.cat([old, fresh]))
+        grown.weight.requires_grad_(self.words.weight.requires_grad)
+        self.words = grown
+
+    def embed(self, ids: Tensor, types: Tensor | None, mask: Tensor) -> Tensor:
+        """The input of the first layer.
+
+        Args:
+            ids: token ids, `(rows, length)`, int64.
+            types: which text of a pair each token belongs to, like `ids`; None means 0 everywhere.
+            mask: `(rows, length)`, true where there is a token.
+
+        Returns:
+            `(rows, length, width)`.
+        """
+        first, length = self.shape.position_offset, ids.shape[1]
+        if length > self.window:
+            raise ValueError(f"{length} tokens do not fit a window of {self.window}")
+        around = self.places.weight[first : first + length]
+        if self.kinds is not None and types is None:
+            around = around + self.kinds.weight[0]
+        hidden = self.words(ids) + around
+        if self.kinds is not None and types is not None:
+            hidden = hidden + self.kinds(types)
+        return dropout(self.norm(hidden), self.shape.dropout, self.training)
+
+    def forward(
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        types: Tensor | None = None,
+        *,
+        start: int = 0,
+        hidden: Tensor | None = None,
+    ) -> Tensor:
+        """Hidden states after the last layer, `(rows, length, width)`; those of padding mean nothing.
+
+        With `hidden` (what `prefix(..., upto=start)` returned) only the layers from `start` on are computed.
+        """
+        return self._run(self.embed(ids, types, mask) if hidden is None else hidden, mask, start, self.depth)
+
+    def prefix(self, ids: Tensor, mask: Tensor, types: Tensor | None = None, upto: int = 0) -> Tensor:
+        """Hidden states after the first `upto` layers, `(rows, length, width)`: what frozen layers give once for all."""
+        return self._run(self.embed(ids, types, mask), mask, 0, upto)
+
+    def _run(self, hidden: Tensor, mask: Tensor, start: int, stop: int) -> Tensor:
+        allowed = None if bool(mask.all()) else mask[:, None, None, :]
+        for layer in self.layers[start:stop]:
+            hidden = layer(hidden, allowed)
+        return hidden
