@@ -3,40 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from metier.errors import BackboneError
 from metier.models import foreign
-from metier.models.layers import ACTIVATIONS, Layer, dropout
+from metier.models.layers import Layer, dropout
+from metier.models.shape import Shape
 
-
-@dataclass(frozen=True)
-class Shape:
-    """The sizes of an encoder. `types` may be 0 (no token types); positions start at row `position_offset`."""
-
-    vocabulary: int
-    width: int
-    depth: int
-    heads: int
-    intermediate: int
-    positions: int
-    types: int = 2
-    eps: float = 1e-12
-    dropout: float = 0.1
-    attention_dropout: float = 0.1
-    activation: str = "gelu"
-    position_offset: int = 0
-    padding: int = 0
-
-    def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise BackboneError(f"A width of {self.width} cannot be split over {self.heads} heads.")
-        if self.activation not in ACTIVATIONS:
-            raise BackboneError(f"The activation {self.activation!r} is unknown.", expected=", ".join(ACTIVATIONS))
+__all__ = ["Encoder", "Shape"]
 
 
 class Encoder(nn.Module):
@@ -59,7 +35,7 @@ class Encoder(nn.Module):
     @classmethod
     def from_foreign(cls, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> Encoder:
         """An encoder with the weights of another library's checkpoint (`model.safetensors` and `config.json`)."""
-        encoder = cls(Shape(**foreign.shape_settings(config)))
+        encoder = cls(foreign.shape(config))
         encoder.load_weights(state, config)
         return encoder
 
@@ -137,7 +113,7 @@ class Encoder(nn.Module):
         return self._run(self.embed(ids, types, mask) if hidden is None else hidden, mask, start, self.depth)
 
     def prefix(self, ids: Tensor, mask: Tensor, types: Tensor | None = None, upto: int = 0) -> Tensor:
-        """Hidden states after the first `upto` layers, `(rows, length, width)`: what frozen layers give once for all."""
+        """Hidden states after the first `upto` layers, `(rows, length, width)`: what frozen layers give once."""
         return self._run(self.embed(ids, types, mask), mask, 0, upto)
 
     def _run(self, hidden: Tensor, mask: Tensor, start: int, stop: int) -> Tensor:

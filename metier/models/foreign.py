@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from metier.errors import BackboneError, nearest
+from metier.models.shape import Shape
 
 BERT_SETTINGS: dict[str, str] = {
     "vocabulary": "vocab_size",
@@ -131,14 +132,16 @@ def family_of(config: Mapping[str, Any]) -> Family:
     return FAMILIES[kind]
 
 
-def shape_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of `metier.models.encoder.Shape` that a foreign configuration states."""
+def shape(config: Mapping[str, Any], dropout: float | None = None) -> Shape:
+    """The sizes that a foreign configuration states; `dropout` replaces both of its dropout shares."""
     family = family_of(config)
     fields = {own: config[foreign] for own, foreign in family.settings.items() if config.get(foreign) is not None}
     fields |= family.fixed
     if family.offset:
         fields["position_offset"] = int(fields.get("padding", 1)) + 1
-    return fields
+    if dropout is not None:
+        fields |= {"dropout": dropout, "attention_dropout": dropout}
+    return Shape(**fields)
 
 
 def own_weights(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:

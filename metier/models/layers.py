@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from metier.models.encoder import Shape
+from metier.models.shape import Shape
 
 
 def _gelu_tanh(x: Tensor) -> Tensor:
