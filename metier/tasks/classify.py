@@ -10,7 +10,7 @@ import numpy as np
 from metier.errors import DataError
 from metier.tasks import scaling, tables
 from metier.tasks.task import IGNORE, Encoding, Task
-from metier.types import Prediction, Target
+from metier.types import Document, Prediction, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -70,13 +70,17 @@ class Classify(Task):
             for at, row in zip(best, probabilities.tolist(), strict=True)
         ]
 
-    def calibrate(self, logits: Sequence[np.ndarray], golds: Sequence[Target]) -> None:
+    def calibrate(
+        self, logits: Sequence[np.ndarray], golds: Sequence[Target], pieces: Sequence[Sequence[Encoding]] = ()
+    ) -> None:
         """Fits the temperature on held-out logits; labels that training never saw are left out."""
         if len(logits):
             known = np.array([self.index.get(str(gold), IGNORE) for gold in golds], dtype=np.int64)
             self.temperature = scaling.fit_temperature(np.stack(logits), known)
 
-    def metrics(self, golds: Sequence[Target], predictions: Sequence[Prediction]) -> dict[str, Any]:
+    def metrics(
+        self, golds: Sequence[Target], predictions: Sequence[Prediction], documents: Sequence[Document] = ()
+    ) -> dict[str, Any]:
         """Accuracy, Matthews' correlation, and precision, recall and F1 of every class that occurs, with averages."""
         names, gold, found = tables.positions([str(x) for x in golds], [str(p.label) for p in predictions], self.labels)
         counts = tables.confusion(gold, found, len(names))

@@ -48,3 +48,60 @@ def weights_of(options: Mapping[str, Any], logits: Tensor) -> Tensor | None:
     """The class weights of `options` where the logits are, or `None`."""
     weights = options.get("class_weights")
     return None if weights is None else torch.as_tensor(weights, dtype=torch.float32, device=logits.device)
+
+
+def binary_cross_entropy(logits: Tensor, targets: Tensor, options: Mapping[str, Any]) -> Tensor:
+    """Mean binary cross entropy of `(rows, labels)`; `class_weights` `(labels,)` multiply the loss of positives."""
+    smoothing = float(options.get("label_smoothing") or 0.0)
+    wanted = targets.float() * (1.0 - smoothing) + 0.5 * smoothing
+    return functional.binary_cross_entropy_with_logits(logits.float(), wanted, pos_weight=weights_of(options, logits))
+
+
+class Tokens(nn.Module):
+    """Dropout and one linear layer on every hidden state: `(rows, length, width)` to `(rows, length, tags)`.
+
+    With `transitions`, the scores of a linear chain (Lample et al. 2016) follow the tags on the last axis, the same at
+    every place: whoever has the logits has the whole model of the sequence.
+    """
+
+    def __init__(self, width: int, tags: int, transitions: bool = False, dropout: float = DROPOUT) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(width, tags)
+        self.transitions = nn.Parameter(torch.zeros(tags, tags)) if transitions else None
+
+    def forward(self, hidden: Tensor, mask: Tensor, pooled: Tensor, **inputs: Tensor) -> Tensor:
+        """Logits `(rows, length, tags)`, or `(rows, length, tags + tags * tags)`."""
+        logits: Tensor = self.out(self.dropout(hidden))
+        if self.transitions is None:
+            return logits
+        moves = self.transitions.to(logits.dtype).flatten().expand(*logits.shape[:2], -1)
+        return torch.cat([logits, moves], dim=-1)
+
+
+def chain_loss(logits: Tensor, targets: Tensor, tags: int) -> Tensor:
+    """Negative log-likelihood a word of the gold sequences (forward algorithm; Lafferty et al. 2001).
+
+    Args:
+        logits: `(rows, length, tags + tags * tags)` from `Tokens` with transitions.
+        targets: `(rows, length)`; places that are `IGNORE` are not part of the sequence.
+        tags: the number of tags.
+    """
+    there = targets != IGNORE
+    longest = int(there.sum(dim=1).max()) if there.numel() else 0
+    if not longest:
+        return logits.sum() * 0.0
+    # The words of each row move to its front, in order, so that neighbours in the chain are neighbours in memory.
+    order = torch.argsort((~there).to(torch.uint8), dim=1, stable=True)[:, :longest]
+    gold = targets.gather(1, order).clamp_min(0)
+    there = there.gather(1, order)
+    moves = logits[0, 0, tags:].float().view(tags, tags)
+    scores = logits[..., :tags].float().gather(1, order.unsqueeze(-1).expand(-1, -1, tags))
+    path = (scores.gather(2, gold.unsqueeze(-1)).squeeze(-1) * there).sum()
+    path = path + (moves[gold[:, :-1], gold[:, 1:]] * there[:, 1:]).sum()
+    sums = scores[:, 0]
+    for step in range(1, longest):
+        following = torch.logsumexp(sums.unsqueeze(2) + moves, dim=1) + scores[:, step]
+        sums = torch.where(there[:, step : step + 1], following, sums)
+    whole = (torch.logsumexp(sums, dim=1) * there[:, 0]).sum()
+    return (whole - path) / there.sum()

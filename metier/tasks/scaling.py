@@ -59,3 +59,33 @@ def fit_temperature(logits: np.ndarray, golds: np.ndarray) -> float:
         if hot - cold < 1e-6:
             break
     return float(np.exp((cold + hot) / 2))
+
+
+def fit_exponent(log_scores: np.ndarray, correct: np.ndarray) -> float:
+    """The power to which probabilities must be raised to be right as often as they say.
+
+    For scores that are products over many decisions, whose errors are not independent: one exponent over 1 says that
+    they promise too much, one under 1 that they promise too little. The likelihood of being right is convex in it.
+
+    Args:
+        log_scores: the logarithms of the probabilities, `(n,)`.
+        correct: whether each was right, `(n,)`, 0 or 1.
+    """
+    if not len(log_scores):
+        return 1.0
+    logs = np.minimum(np.asarray(log_scores, dtype=np.float64), -1e-9)
+    count, hits = len(logs), float(np.sum(correct))
+    # Platt's targets (1999) keep the exponent finite when everything was right, or nothing.
+    right = np.where(np.asarray(correct) > 0.5, (hits + 1.0) / (hits + 2.0), 1.0 / (count - hits + 2.0))
+
+    def slope(exponent: float) -> float:
+        """The derivative of the negative log-likelihood; it grows with the exponent."""
+        with np.errstate(over="ignore"):
+            odds = 1.0 / np.expm1(-exponent * logs)
+        return float((-right * logs + (1.0 - right) * logs * odds).sum())
+
+    low, high = np.log(COLDEST), np.log(HOTTEST)
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if slope(float(np.exp(middle))) > 0 else (middle, high)
+    return float(np.exp((low + high) / 2))

@@ -6,25 +6,26 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 Row = dict[str, float | int]
 
 
-def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def ratio(part: ArrayLike, whole: ArrayLike) -> np.ndarray:
     """`part / whole`, and 0 where `whole` is 0 (what scikit-learn calls `zero_division=0`)."""
-    part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
-    part, whole = np.broadcast_arrays(part, whole)
-    return np.divide(part, whole, out=np.zeros(part.shape), where=whole != 0)
+    part, whole = np.broadcast_arrays(np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64))
+    quotient: np.ndarray = np.divide(part, whole, out=np.zeros(part.shape), where=whole != 0)
+    return quotient
 
 
-def f1_of(hits: np.ndarray, found: np.ndarray, support: np.ndarray) -> np.ndarray:
+def f1_of(hits: ArrayLike, found: ArrayLike, support: ArrayLike) -> np.ndarray:
     """F1 from the numbers of right answers, of answers, and of what there was to find."""
     return ratio(2.0 * np.asarray(hits), np.asarray(found) + np.asarray(support))
 
 
-def row(precision: float, recall: float, f1: float, support: float) -> Row:
-    """One line of a report."""
-    return {"precision": float(precision), "recall": float(recall), "f1-score": float(f1), "support": int(support)}
+def row(figures: np.ndarray, support: float) -> Row:
+    """One line of a report; `figures` are precision, recall and F1."""
+    return {**dict(zip(("precision", "recall", "f1-score"), figures.tolist(), strict=True)), "support": int(support)}
 
 
 def table(names: Sequence[str], hits: np.ndarray, found: np.ndarray, support: np.ndarray) -> dict[str, Any]:
@@ -38,15 +39,15 @@ def table(names: Sequence[str], hits: np.ndarray, found: np.ndarray, support: np
     """
     columns = np.stack([ratio(hits, found), ratio(hits, support), f1_of(hits, found, support)])
     total = float(np.sum(support))
-    sums = np.array([np.sum(hits)]), np.array([np.sum(found)]), np.array([total])
-    micro = [ratio(sums[0], sums[1])[0], ratio(sums[0], sums[2])[0], f1_of(*sums)[0]]
+    right, answers = np.sum(hits), np.sum(found)
+    micro = np.array([ratio(right, answers), ratio(right, total), f1_of(right, answers, total)])
     macro = columns.mean(axis=1) if len(names) else np.zeros(3)
-    weighted = ratio(columns @ np.asarray(support, dtype=np.float64), np.array(total))
+    weighted = ratio(columns @ np.asarray(support, dtype=np.float64), total)
     return {
-        "per_class": {name: row(*columns[:, at], support[at]) for at, name in enumerate(names)},
-        "micro avg": row(*micro, total),
-        "macro avg": row(*macro, total),
-        "weighted avg": row(*weighted, total),
+        "per_class": {name: row(columns[:, at], support[at]) for at, name in enumerate(names)},
+        "micro avg": row(micro, total),
+        "macro avg": row(macro, total),
+        "weighted avg": row(weighted, total),
     }
 
 

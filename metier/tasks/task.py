@@ -51,6 +51,10 @@ class Task(ABC):
     """Strings that this task needs as tokens of their own."""
     per_token: ClassVar[bool] = False
     """Whether the head answers for every token (`(rows, length, labels)`) or once a row (`(rows, labels)`)."""
+    separate: ClassVar[bool] = False
+    """Whether a pair of texts enters the encoder as two rows of their own instead of one joined row.
+
+    In a batch all first texts come before all second ones, in the same order; `merge` gets the two rows of a document."""
 
     def __init__(self, labels: Sequence[str] = (), temperature: float = 1.0) -> None:
         self.labels = tuple(labels)
@@ -71,7 +75,7 @@ class Task(ABC):
         """The target as numbers: shape `()` or `(labels,)` a row, or `(length,)` for a task that answers per token."""
 
     def inputs(self, encoding: Encoding) -> dict[str, np.ndarray]:
-        """Arrays of fixed shape that the head needs of a row beside the hidden states (`relate`: where the marks are)."""
+        """Arrays of fixed shape that the head needs beside the hidden states (`relate`: where the marks are)."""
         return {}
 
     # -- head and loss (torch) -----------------------------------------------------------------------------------
@@ -97,8 +101,16 @@ class Task(ABC):
         """A prediction a document, from its merged logits and the windows that it was cut into."""
 
     # -- calibration ---------------------------------------------------------------------------------------------
-    def calibrate(self, logits: Sequence[np.ndarray], golds: Sequence[Target]) -> None:
-        """Fits `temperature` (and thresholds, where a task has them) on held-out logits. Default: nothing to fit."""
+    def calibrate(
+        self, logits: Sequence[np.ndarray], golds: Sequence[Target], pieces: Sequence[Sequence[Encoding]] = ()
+    ) -> None:
+        """Fits `temperature` (and thresholds, where a task has them) on held-out logits. Default: nothing to fit.
+
+        Args:
+            logits: the merged logits of each held-out document.
+            golds: what the head should have said.
+            pieces: the windows of each document; a task that answers per token needs them.
+        """
 
     def confidence(self, predictions: Sequence[Prediction], golds: Sequence[Target]) -> tuple[np.ndarray, np.ndarray]:
         """`(score, correct)`, both `(n,)`: what reliability and risk-coverage curves are drawn from."""
@@ -108,12 +120,17 @@ class Task(ABC):
 
     # -- metrics -------------------------------------------------------------------------------------------------
     @abstractmethod
-    def metrics(self, golds: Sequence[Target], predictions: Sequence[Prediction]) -> dict[str, Any]:
-        """Every figure of this task as JSON values, with `{"headline": {"name": ..., "value": ...}}` among them."""
+    def metrics(
+        self, golds: Sequence[Target], predictions: Sequence[Prediction], documents: Sequence[Document] = ()
+    ) -> dict[str, Any]:
+        """Every figure of this task as JSON values, with `{"headline": {"name": ..., "value": ...}}` among them.
+
+        `documents` are the texts, for a task that can say more with them (`tag`: the report per token).
+        """
 
     @abstractmethod
     def statistics(self, golds: Sequence[Target], predictions: Sequence[Prediction]) -> np.ndarray:
-        """Per-document counts `(n, k)` whose sums determine the headline: a bootstrap is `headline(weights @ statistics)`."""
+        """Counts `(n, k)` whose sums over documents give the headline: a bootstrap is `headline(W @ statistics)`."""
 
     @abstractmethod
     def headline(self, sums: np.ndarray) -> np.ndarray:
