@@ -1,0 +1,112 @@
+"""uvicorn, told when to hang up and how to stop."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from metier.errors import MetierError
+from metier.serve.app import create_app
+from metier.serve.protocol import bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from metier.serve.service import Predictor, Service
+    from metier.serve.settings import Settings
+
+
+def serve(model: Predictor | str | Path, settings: Settings, announce: Callable[[str], None] | None = None) -> None:
+    """Serves a model, or the run in a folder, until SIGTERM or SIGINT; one process. Blocks.
+
+    Args:
+        model: a loaded model, or the path of a run.
+        settings: where, for whom, and how much.
+        announce: told the address once requests are answered there.
+
+    Raises:
+        RunError: for a run that cannot be loaded.
+        RecipeError: for a key file that cannot be used.
+        MetierError: for an address that cannot be bound.
+    """
+    app = create_app(_loaded(model), settings)
+    with bind(settings.host, settings.port) as listener:
+        DrainingServer(config(app, settings), app.state.service, announce).run([listener])
+
+
+def _loaded(model: Predictor | str | Path) -> Predictor:
+    if not isinstance(model, str | Path):
+        return model
+    from metier.model import Model
+
+    loaded: Predictor = Model(model)
+    return loaded
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises `MetierError` where the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host.strip("[]"), port), family=family, backlog=2048)
+    except OSError as error:
+        raise MetierError(
+            f"The address {host}:{port} cannot be used ({error.strerror}).",
+            expected="a free port of this machine",
+            hint="another --port, or --port 0 for any free one",
+        ) from error
+
+
+def config(app: Any, settings: Settings) -> uvicorn.Config:
+    """uvicorn's settings. No log configuration: the caller's applies. No trust in forwarded headers."""
+    limits = settings.limits
+    return uvicorn.Config(
+        app,
+        http=bounded(limits),
+        ws="websockets-sansio",
+        ws_max_size=limits.body_bytes,
+        ws_max_queue=16,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=limits.idle_seconds,
+        timeout_graceful_shutdown=1,
+        h11_max_incomplete_event_size=limits.header_bytes,
+    )
+
+
+class DrainingServer(uvicorn.Server):
+    """A server that, told to stop, first finishes what it accepted.
+
+    After SIGTERM or SIGINT `/readyz` answers 503 and new predictions are refused, so that a balancer goes elsewhere;
+    once the accepted ones are answered, or the drain time is over, the sockets close. A second signal ends it at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service, announce: Callable[[str], None] | None) -> None:
+        super().__init__(config)
+        self._service, self._announce = service, announce
+        self._give_up_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The handler of SIGTERM and SIGINT. The signal is not raised again: a drained stop is a success."""
+        if self._give_up_at is not None:
+            self.should_exit = self.force_exit = True
+            return
+        self._give_up_at = time.monotonic() + self._service.settings.limits.drain_seconds
+        self._service.drain()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._announce is not None and sockets:
+            host, port = sockets[0].getsockname()[:2]
+            self._announce(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._give_up_at is not None and (self._service.drained or time.monotonic() > self._give_up_at):
+            self.should_exit = True
+        return await super().on_tick(counter)

@@ -1,0 +1,109 @@
+"""What an operator decides about the service: where it listens, who may ask, how much it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
+from pathlib import Path
+
+from metier.errors import RecipeError
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one client may ask of the service. Sizes are in bytes, characters or texts; times in seconds.
+
+    Raises `RecipeError` for a limit that is not above zero, or a queue that could not hold one request.
+    """
+
+    body_bytes: int = 1 << 20
+    texts: int = 128
+    """Texts (or pairs) a request."""
+    characters: int = 20_000
+    """Characters a text."""
+    depth: int = 8
+    """Levels of nesting in a JSON body."""
+    queue: int = 1_024
+    """Texts that wait for the model at one time; what does not fit is refused with 503."""
+    batch_texts: int = 32
+    batch_characters: int = 64_000
+    request_seconds: float = 30.0
+    """From the complete request to its answer."""
+    body_seconds: float = 10.0
+    """From the headers of a request to the end of its body."""
+    header_seconds: float = 10.0
+    """From the first byte of a request to the end of its headers."""
+    header_bytes: int = 16_384
+    idle_seconds: int = 10
+    """For how long a connection may stay open between two requests."""
+    connections: int = 512
+    drain_seconds: float = 20.0
+    """How long SIGTERM waits for requests that were accepted before it."""
+
+    def __post_init__(self) -> None:
+        for limit in fields(self):
+            if not getattr(self, limit.name) > 0:
+                raise RecipeError(
+                    f"The limit {limit.name} is {getattr(self, limit.name)}.", expected="a number above 0"
+                )
+        if self.texts > self.queue:
+            raise RecipeError(
+                f"A request may hold {self.texts} texts, but only {self.queue} can wait.",
+                expected="a queue that holds at least one request",
+                hint="raise the queue or lower the texts a request",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the service listens and who may use it.
+
+    Args:
+        host: the address to bind; anything but loopback needs `api_key_file`, or `insecure` said aloud.
+        port: the port; 0 takes a free one.
+        api_key_file: a file of API keys, one a line, `#` starts a comment. Without it nobody is asked for a key.
+        insecure: allows a public address without keys.
+        allowed_hosts: names that the `Host` header may hold beside the loopback ones. Bound to loopback, every other
+            name is refused, so that a web site cannot reach the service by pointing its own name here (DNS rebinding).
+            Bound elsewhere, an empty tuple accepts every name.
+        page: whether `/` shows the page.
+
+    Raises:
+        RecipeError: for a public address that nothing protects, or a port that does not exist.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    api_key_file: Path | None = None
+    insecure: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+    page: bool = True
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65_535:
+            raise RecipeError(f"Port {self.port} does not exist.", expected="0 to 65535")
+        if not (is_loopback(self.host) or self.api_key_file or self.insecure):
+            raise RecipeError(
+                f"{self.host} can be reached from other machines, and no API keys protect it.",
+                expected="--api-key-file FILE with a public --host",
+                hint="name a key file, leave --host out, or say --insecure if anybody may use it",
+            )
+
+    def known_hosts(self) -> frozenset[str] | None:
+        """The names that the `Host` header may hold, in lower case, or `None` where any will do."""
+        if not is_loopback(self.host) and not self.allowed_hosts:
+            return None
+        return frozenset(name.lower() for name in (*LOOPBACK_NAMES, self.host, *self.allowed_hosts))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address. A name other than `localhost` is taken to be public."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

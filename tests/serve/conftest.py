@@ -1,0 +1,19 @@
+"""The folder's own modules (`standin`, `serving`) are imported by their plain names."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A server of the stand-in model with default settings."""
+    from serving import served
+
+    with served() as one:
+        yield one
