@@ -1,7 +1,8 @@
 """Sequences of tags, many documents at once: the best legal path, and how probable a stretch of it is.
 
 A linear chain with one score a tag at each word and one a transition (Lafferty et al. 2001). Documents of a block are
-sorted by length, longest first, so that those still running at a word are always the first rows: no padding is computed.
+sorted by length, longest first, so that those still running at a word are always the first rows: nothing is computed
+for padding.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def solve(scores: Sequence[np.ndarray], chain: Chain) -> list[Solved]:
     solved: dict[int, Solved] = {}
     for rows in _blocks(scores, len(chain.start)):
         lengths = np.array([len(scores[row]) for row in rows])
-        table = np.full((lengths[0], len(rows), len(chain.start)), 0.0)
+        table = np.zeros((lengths[0], len(rows), len(chain.start)))
         for at, row in enumerate(rows):
             table[: lengths[at], at] = scores[row]
         live = [int((lengths > step).sum()) for step in range(lengths[0])]
@@ -88,8 +89,10 @@ def solve(scores: Sequence[np.ndarray], chain: Chain) -> list[Solved]:
             words = lengths[at]
             ends = forward[words - 1, at]
             log_sum = ends.max() + np.log(np.exp(ends - ends.max()).sum())
-            part = (array[:words, at] for array in (table, forward, backward))
-            solved[row] = Solved(paths[:words, at], float(min(0.0, best[at] - log_sum)), *part, chain)
+            sums = forward[:words, at], backward[:words, at]
+            solved[row] = Solved(
+                paths[:words, at], float(min(0.0, best[at] - log_sum)), table[:words, at], *sums, chain=chain
+            )
     return [solved[row] for row in range(len(scores))]
 
 

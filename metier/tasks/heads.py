@@ -105,3 +105,54 @@ def chain_loss(logits: Tensor, targets: Tensor, tags: int) -> Tensor:
         sums = torch.where(there[:, step : step + 1], following, sums)
     whole = (torch.logsumexp(sums, dim=1) * there[:, 0]).sum()
     return (whole - path) / there.sum()
+
+
+class Marked(nn.Module):
+    """Two hidden states and the pooled vector through one hidden layer: `(rows, labels)`.
+
+    Entity start (Baldini Soares et al. 2019): the state of an opening mark stands for the entity that follows it.
+    """
+
+    def __init__(self, width: int, labels: int, dropout: float = DROPOUT) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.inner = nn.Linear(3 * width, width)
+        self.out = nn.Linear(width, labels)
+
+    def forward(self, hidden: Tensor, mask: Tensor, pooled: Tensor, **inputs: Tensor) -> Tensor:
+        """Logits `(rows, labels)`; `inputs["marks"]` `(rows, 2)` are places, -1 where a mark is in another window."""
+        marks = inputs["marks"].long()
+        places = marks.clamp_min(0).unsqueeze(-1).expand(-1, -1, hidden.shape[-1])
+        states = hidden.gather(1, places) * (marks >= 0).unsqueeze(-1).to(hidden.dtype)
+        joined = torch.cat([states.flatten(1), pooled.to(hidden.dtype)], dim=-1)
+        logits: Tensor = self.out(self.dropout(torch.tanh(self.inner(self.dropout(joined)))))
+        return logits
+
+
+class Same(nn.Module):
+    """The pooled vector as it is."""
+
+    def forward(self, hidden: Tensor, mask: Tensor, pooled: Tensor, **inputs: Tensor) -> Tensor:
+        """`pooled`, `(rows, width)`."""
+        return pooled
+
+
+SHARPNESS = 20.0
+"""What cosines are multiplied by before they are compared; the value of both papers' authors."""
+
+
+def cosent(first: Tensor, second: Tensor, targets: Tensor) -> Tensor:
+    """A pair that is more alike than another shall have the larger cosine (CoSENT; Su 2022).
+
+    `log(1 + sum of exp(20 * (cosine of j - cosine of i)))` over all pairs i, j of the batch where i is more alike.
+    """
+    cosines = SHARPNESS * functional.cosine_similarity(first, second, dim=-1)
+    gaps = cosines.unsqueeze(0) - cosines.unsqueeze(1)
+    wrong_order = gaps.masked_fill(targets.unsqueeze(1) <= targets.unsqueeze(0), float("-inf"))
+    return torch.logsumexp(torch.cat([wrong_order.new_zeros(1), wrong_order.flatten()]), dim=0)
+
+
+def multiple_negatives(first: Tensor, second: Tensor) -> Tensor:
+    """Each first text shall prefer its partner to all other second texts of the batch (Henderson et al. 2017)."""
+    cosines = functional.normalize(first, dim=-1) @ functional.normalize(second, dim=-1).T
+    return functional.cross_entropy(SHARPNESS * cosines, torch.arange(len(first), device=first.device))

@@ -89,3 +89,31 @@ def fit_exponent(log_scores: np.ndarray, correct: np.ndarray) -> float:
         middle = (low + high) / 2
         low, high = (low, middle) if slope(float(np.exp(middle))) > 0 else (middle, high)
     return float(np.exp((low + high) / 2))
+
+
+def fit_logistic(values: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
+    """`(slope, middle)` of the logistic curve that says how probably a value is positive (Platt 1999).
+
+    Newton's method on standardised values, with Platt's targets and a very weak pull to zero, so that it ends.
+
+    Args:
+        values: `(n,)`.
+        positive: `(n,)`, booleans of both kinds.
+    """
+    centre, spread = float(values.mean()), float(values.std()) or 1.0
+    x = np.stack([(values - centre) / spread, np.ones(len(values))], axis=1)
+    count, hits = len(values), float(positive.sum())
+    wanted = np.where(positive, (hits + 1.0) / (hits + 2.0), 1.0 / (count - hits + 2.0))
+    weights = np.zeros(2)
+    for _ in range(50):
+        p = sigmoid(x @ weights)
+        gradient = x.T @ (p - wanted) + 1e-6 * weights
+        curvature = (x * (p * (1.0 - p))[:, None]).T @ x + 1e-6 * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        weights = weights - step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))
+        if np.abs(step).max() < 1e-8:
+            break
+    slope = weights[0] / spread
+    if abs(slope) < 1e-9:
+        return 0.0, 0.0
+    return float(slope), float(centre - weights[1] / slope)

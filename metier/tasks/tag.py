@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-TOKEN = re.compile(r"[一-鿿㐀-䶿]|\w+|[^\w\s]")
+TOKEN = re.compile(r"[\u4e00-\u9fff\u3400-\u4dbf]|[^\W\u4e00-\u9fff\u3400-\u4dbf]+|[^\w\s]")
 """What the report counts as tokens where a source has none: Chinese characters, words, and signs."""
 
 

@@ -54,7 +54,7 @@ class Task(ABC):
     separate: ClassVar[bool] = False
     """Whether a pair of texts enters the encoder as two rows of their own instead of one joined row.
 
-    In a batch all first texts come before all second ones, in the same order; `merge` gets the two rows of a document."""
+    In a batch all first texts come before all second ones, in the same order; `merge` gets both rows of a document."""
 
     def __init__(self, labels: Sequence[str] = (), temperature: float = 1.0) -> None:
         self.labels = tuple(labels)

@@ -70,13 +70,15 @@ def farthest_from_edges(rows: Sequence[np.ndarray], pieces: Sequence[Encoding]) 
     """Logits a word, `(words, outputs)`: of each word from the window in which most context surrounds it."""
     firsts = [first_tokens(encoding) for encoding in pieces]
     if len(rows) == 1:
-        return rows[0][firsts[0]]
+        only: np.ndarray = rows[0][firsts[0]]
+        return only
     logits = np.concatenate([row[first] for row, first in zip(rows, firsts, strict=True)])
     start = np.concatenate([words_of(encoding).start for encoding in pieces])
     room = np.concatenate([np.minimum(first, len(e.ids) - 1 - first) for first, e in zip(firsts, pieces, strict=True)])
     order = np.lexsort((-room, start))
     _, best = np.unique(start[order], return_index=True)
-    return logits[order[best]]
+    chosen: np.ndarray = logits[order[best]]
+    return chosen
 
 
 def tags_of(spans: Iterable[Span], words: Words, types: dict[str, int], document: str, misfits: Misfits) -> np.ndarray:
