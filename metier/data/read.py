@@ -1,0 +1,142 @@
+"""Data in: any source as batches of rows, and rows as documents and examples.
+
+Every reader is a generator with bounded memory: a file larger than memory is read a batch at a time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from metier.data.clean import clean_series
+from metier.data.columns import Columns, resolve
+from metier.data.rows import columns, frames
+from metier.data.source import Source, fingerprint, split_name
+from metier.data.targets import broken, guess_task, reader
+from metier.types import Document, Example, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import polars as pl
+
+__all__ = ["Columns", "columns", "documents", "examples", "fingerprint", "frames", "guess_task", "resolve"]
+
+
+def documents(
+    frame: pl.DataFrame,
+    text_columns: Sequence[str],
+    *,
+    first: int = 0,
+    clean: bool = True,
+    keep_length: bool = False,
+    meta: Sequence[str] = (),
+) -> list[Document]:
+    """The rows of a batch as documents.
+
+    Args:
+        frame: a batch of `frames`.
+        text_columns: one column, or two for pairs. Nulls are empty texts.
+        first: the number of the first row, for the ids of a source without a column `id`.
+        clean: clean the texts as for training.
+        keep_length: clean one character for one, so that offsets into the texts stay valid.
+        meta: columns whose values go into `Document.meta`.
+    """
+    offsets = _offsets(frame)
+    texts = [_texts(frame, name, clean, keep_length or offsets is not None) for name in text_columns]
+    pairs = texts[1] if len(texts) > 1 else [None] * frame.height
+    named = "id" in frame.columns and "id" not in text_columns
+    ids = _strings(frame, "id").to_list() if named else [str(first + row) for row in range(frame.height)]
+    words = offsets if offsets is not None else [None] * frame.height
+    if not meta:
+        return [Document(*row) for row in zip(texts[0], pairs, ids, words, strict=True)]
+    notes = frame.select(meta).to_dicts()
+    return [Document(*row) for row in zip(texts[0], pairs, ids, words, notes, strict=True)]
+
+
+def examples(source: Source, columns: Columns, *, clean: bool = True) -> Iterator[Example]:
+    """The rows of a source with their targets.
+
+    A head whose cell is empty, null or NaN is absent from `Example.targets`; for `multilabel` an empty list says that
+    no label applies. `Example.split` is `train`, `valid` or `test` for the usual names of these and the source's own
+    name for any other (`metier.data.split` counts and drops those).
+
+    Raises:
+        DataError: a cell that cannot be read as its task needs, with its row and column.
+    """
+    meta = [name for name in (columns.group, columns.time) if name]
+    keep = any(kind == "tag" for _, kind in columns.labels.values())
+    readers: dict[str, Callable[[Any, str], Target | None]] = {}
+    first = 0
+    for frame in frames(source):
+        if not readers:
+            readers = {head: reader(kind, frame[name].to_list()) for head, (name, kind) in columns.labels.items()}
+        rows = documents(frame, columns.text, first=first, clean=clean, keep_length=keep, meta=meta)
+        targets: list[dict[str, Target]] = [{} for _ in rows]
+        for head, (name, kind) in columns.labels.items():
+            read = readers[head] if kind == "tag" else _remembered(readers[head])
+            for index, target in enumerate(_targets(frame[name].to_list(), rows, read, (name, first))):
+                if target is not None:
+                    targets[index][head] = target
+        splits = [None] * frame.height if columns.split is None else _splits(frame, columns.split)
+        first += frame.height
+        yield from map(Example, rows, targets, splits)
+
+
+def _targets(
+    values: Sequence[Any],
+    rows: Sequence[Document],
+    read: Callable[[Any, str], Target | None],
+    place: tuple[str, int],
+) -> Iterator[Target | None]:
+    """The target of each cell of a column. `place`: the column's name and the number of its first row."""
+    for index, (value, document) in enumerate(zip(values, rows, strict=True)):
+        try:
+            yield read(value, document.text)
+        except ValueError as error:
+            raise broken(error, str(place[1] + index), place[0]) from error
+
+
+def _remembered(read: Callable[[Any, str], Target | None]) -> Callable[[Any, str], Target | None]:
+    """`read`, computed once for each different string: labels repeat. Not for targets that depend on the text."""
+    known: dict[str, Target | None] = {}
+
+    def remembered(value: Any, text: str) -> Target | None:
+        if not isinstance(value, str):
+            return read(value, text)
+        if value not in known:
+            known[value] = read(value, text)
+        return known[value]
+
+    return remembered
+
+
+def _splits(frame: pl.DataFrame, column: str) -> list[str | None]:
+    values = frame[column].to_list()
+    names = {value: split_name(value) for value in set(values)}
+    return [names[value] for value in values]
+
+
+def _strings(frame: pl.DataFrame, name: str) -> pl.Series:
+    """A column as strings without nulls."""
+    import polars as pl
+
+    column = frame[name]
+    if column.dtype.is_nested():
+        column = pl.Series(name, [None if value is None else str(value) for value in column.to_list()], dtype=pl.String)
+    return column.cast(pl.String).fill_null("")
+
+
+def _texts(frame: pl.DataFrame, name: str, clean: bool, keep_length: bool) -> list[str]:
+    texts = _strings(frame, name)
+    found: list[str] = (clean_series(texts, keep_length) if clean else texts).to_list()
+    return found
+
+
+def _offsets(frame: pl.DataFrame) -> list[tuple[tuple[int, int], ...] | None] | None:
+    """The word offsets of each row, if there is a column `tokens` that holds pairs of integers."""
+    import polars as pl
+
+    if frame.schema.get("tokens") != pl.List(pl.List(pl.Int64)):
+        return None
+    rows = frame["tokens"].to_list()
+    return [None if row is None else tuple((start, end) for start, end in row) for row in rows]
