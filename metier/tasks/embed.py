@@ -151,7 +151,7 @@ class Embed(Task):
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Rows of length 1; a row of zeros stays."""
-    rows = np.asarray(vectors, dtype=np.float64)
+    """Rows of length 1, `(1 or 2, width)`; a row of zeros stays."""
+    rows = np.atleast_2d(np.asarray(vectors, dtype=np.float64))
     unit: np.ndarray = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
     return unit
