@@ -88,6 +88,13 @@ def missing_columns(source: Source, columns: Columns) -> dict[str, str]:
     return {name: nearest(name, known).strip() for name in dict.fromkeys(names) if name not in known}
 
 
+def require(source: Source, columns: Columns) -> None:
+    """Raises one `DataError` that names every column that does not exist."""
+    lost = missing_columns(source, columns)
+    if lost:
+        raise _lost(list(lost), "", columns_of(source))
+
+
 def _lost(lost: Sequence[str], trouble: str, known: Sequence[str]) -> DataError:
     found = [f"There is no column {name!r}.{nearest(name, known)}" for name in lost]
     return DataError(

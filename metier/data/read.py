@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from metier.data.clean import clean_series
-from metier.data.columns import Columns, resolve
+from metier.data.columns import Columns, require, resolve
 from metier.data.rows import columns, frames
 from metier.data.source import Source, fingerprint, split_name
 from metier.data.targets import broken, guess_task, reader
@@ -63,6 +63,7 @@ def examples(source: Source, columns: Columns, *, clean: bool = True) -> Iterato
     Raises:
         DataError: a cell that cannot be read as its task needs, with its row and column.
     """
+    require(source, columns)
     meta = [name for name in (columns.group, columns.time) if name]
     keep = any(kind == "tag" for _, kind in columns.labels.values())
     readers: dict[str, Callable[[Any, str], Target | None]] = {}
