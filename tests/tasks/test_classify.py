@@ -19,7 +19,7 @@ def said(labels: list[str]) -> list[Prediction]:
 @pytest.mark.parametrize("seed", range(4))
 def test_report_is_scikit_learns(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    golds = rng.choice(list("abcd") + ["unseen"], 60, p=[0.4, 0.3, 0.15, 0.1, 0.05]).tolist()
+    golds = rng.choice([*"abcd", "unseen"], 60, p=[0.4, 0.3, 0.15, 0.1, 0.05]).tolist()
     found = rng.choice(list("abc"), 60).tolist()
     ours = Classify("abcd").metrics(golds, said(found))
     theirs = classification_report(golds, found, output_dict=True, zero_division=0)

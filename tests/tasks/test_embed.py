@@ -64,7 +64,9 @@ def test_targets_that_say_nothing_are_refused(targets: list[float]) -> None:
 
 
 def test_pairs_give_cosines_and_texts_give_vectors() -> None:
-    pair, single, flat = Embed().decode([np.array([[3.0, 4.0], [4.0, 3.0]]), np.array([[3.0, 4.0]]), np.array([3.0, 4.0])], [])
+    pair, single, flat = Embed().decode(
+        [np.array([[3.0, 4.0], [4.0, 3.0]]), np.array([[3.0, 4.0]]), np.array([3.0, 4.0])], []
+    )
     assert pair.label == pytest.approx(0.96)
     assert single.label == flat.label == pytest.approx((0.6, 0.8))
 
