@@ -10,10 +10,12 @@ URGENT = [
 ]
 CALM = ["please repaint the door", "label on valve is faded", "lamp flickers now and then", "order spare filters"]
 
-rows = [{"id": f"u{at}", "text": text, "urgency": "high", "unit": None} for at, text in enumerate(URGENT * 5)]
-rows += [{"id": f"c{at}", "text": text, "urgency": "low", "unit": None} for at, text in enumerate(CALM * 5)]
-rows += [{"id": f"p{at}", "text": f"pump {at} runs hot", "urgency": None, "unit": "pump"} for at in range(20)]
-rows += [{"id": f"d{at}", "text": f"door {at} does not close", "urgency": None, "unit": "door"} for at in range(20)]
+rows = []
+for hall in range(5):
+    rows += [{"text": f"{text}, hall {hall}", "urgency": "high", "unit": None} for text in URGENT]
+    rows += [{"text": f"{text}, hall {hall}", "urgency": "low", "unit": None} for text in CALM]
+rows += [{"text": f"pump {at} runs hot", "urgency": None, "unit": "pump"} for at in range(20)]
+rows += [{"text": f"door {at} does not close", "urgency": None, "unit": "door"} for at in range(20)]
 for row, part in zip(rows, (["train"] * 3 + ["valid"] + ["test"]) * 20, strict=False):
     row["split"] = part
 
