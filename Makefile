@@ -38,7 +38,6 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	@rm -rf $(RUN) $(RUN).partial
 	@$(BIN)/metier train metier/sample/headlines.csv --label sentiment --label topic --out $(RUN)
-	@echo "The report: $(RUN)/report.html"
 	@if [ "$(SERVE)" != 0 ]; then exec $(BIN)/metier serve $(RUN) --host $(HOST) --port $(PORT); fi
 
 lint: $(STAMP)

@@ -24,6 +24,7 @@ ROWS = (
     ("pipeline",),
     ("model",),
     ("serve",),
+    ("progress",),
     ("cli",),
 )
 LEVEL = {part: level for level, row in enumerate(ROWS) for part in row}
@@ -32,7 +33,6 @@ LEVEL = {part: level for level, row in enumerate(ROWS) for part in row}
 ONLY_IN = {
     "transformers": {"models"},
     "peft": {"models"},
-    "tokenizers": {"models"},
     "torch": {"tasks", "models", "train", "predict"},
     "accelerate": {"train", "models"},
     "fastapi": {"serve"},
@@ -40,7 +40,7 @@ ONLY_IN = {
     "uvicorn": {"serve"},
     "nicegui": {"serve"},
     "typer": {"cli"},
-    "rich": {"cli"},
+    "rich": {"cli", "progress"},
 }
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "jsonpickle"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc", "core"}

@@ -124,3 +124,24 @@ def test_both_readmes_show_the_same_commands() -> None:
 def test_nothing_is_left_to_fill_in() -> None:
     for page in [*PAGES, ROOT / "README.zh-CN.md"]:
         assert not re.findall(r"<!-- (?:OUTPUT|TABLE)", page.read_text(encoding="utf-8")), page.name
+
+
+def test_the_page_of_the_command_line_names_every_flag() -> None:
+    from typer.main import get_command
+
+    from metier.cli import app
+
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    waiting = [get_command(app)]
+    for command in waiting:
+        waiting += getattr(command, "commands", {}).values()
+        for option in command.params:
+            for name in option.opts:
+                assert not name.startswith("--") or f"`{name}" in text, f"{command.name} {name}"
+
+
+@pytest.mark.parametrize("name", ["two_heads", "abstain", "from_memory"])
+def test_the_examples_run(name: str, tmp_path: Path) -> None:
+    code = (ROOT / "examples" / f"{name}.py").read_text(encoding="utf-8")
+    assert len(code.splitlines()) <= 45
+    assert run(Block(Path(f"{name}.py"), "python", code), tmp_path)
