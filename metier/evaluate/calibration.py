@@ -15,6 +15,8 @@ Binning = Literal["mass", "width"]
 
 BINS = 15
 """Guo et al. (2017) use 15."""
+DRAWN = 10
+"""Points of a diagram: fewer than the error is counted with, so that each is steady enough to look at."""
 
 
 def reliability(
@@ -127,7 +129,7 @@ def summary(score: np.ndarray, correct: np.ndarray, *, wished: tuple[float, ...]
         "bins": BINS,
         "brier": brier(score, correct),
         "aurc": aurc(score, correct),
-        "reliability": reliability(score, correct),
+        "reliability": reliability(score, correct, bins=DRAWN),
         "risk_coverage": risk_coverage(score, correct),
         "floors": floors,
     }

@@ -24,6 +24,7 @@ def judge(
     task: Task,
     golds: Sequence[Target],
     predictions: Sequence[Prediction],
+    documents: Sequence[Document] = (),
     *,
     seed: int = 0,
     raw: Sequence[Prediction] | None = None,
@@ -32,24 +33,27 @@ def judge(
     """Every figure of one head on one split, as JSON values.
 
     Args:
+        documents: what was predicted; tasks that count tokens need it.
         raw: the same predictions before calibration (temperature 1), where "before" is to be shown.
         resamples: of the bootstrap behind the 95 % interval.
 
     Returns:
-        What `task.metrics` says, with `headline.interval` `[low, high]`, the number of `documents`, and for tasks with
-        a confidence `calibration`: see `calibration.summary`, with `ece_before` and `reliability_before`.
+        What `task.metrics` says, with `headline.interval` `[low, high]`, the number of `documents` and
+        `calibration`: see `calibration.summary`, with `ece_before` and `reliability_before`.
     """
-    figures = dict(task.metrics(golds, predictions))
+    figures = dict(task.metrics(golds, predictions, documents))
     low, high = bootstrap.interval(task.statistics(golds, predictions), task.headline, resamples=resamples, seed=seed)
     figures["headline"] = {**figures["headline"], "interval": [low, high]}
     figures["documents"] = len(golds)
     score, correct = task.confidence(predictions, golds)
-    if len(score) and not _numbers(golds):
+    if len(score):
         figures["calibration"] = calibration.summary(score, correct)
         if raw is not None:
             before, right = task.confidence(raw, golds)
             figures["calibration"]["ece_before"] = calibration.ece(before, right)
-            figures["calibration"]["reliability_before"] = calibration.reliability(before, right)
+            figures["calibration"]["reliability_before"] = calibration.reliability(
+                before, right, bins=calibration.DRAWN
+            )
     plain: dict[str, Any] = finite(figures)
     return plain
 
@@ -156,11 +160,6 @@ def _plain(target: Any, text: str) -> Any:
     if isinstance(target, Span):
         return f"{target.label}: {text[target.start : target.end]}"
     return float(target) if isinstance(target, float | int | np.number) else str(target)
-
-
-def _numbers(golds: Sequence[Target]) -> bool:
-    """Whether the targets are numbers, which are never exactly right: a score of theirs cannot be calibrated."""
-    return bool(golds) and all(isinstance(gold, float | int) for gold in golds)
 
 
 def finite(value: Any) -> Any:

@@ -76,9 +76,13 @@ def _tfidf(train: Sequence[str], held: Sequence[str]) -> tuple[Any, Any]:
 
     chinese = unspaced(train)
     cut = max(200, CHARACTERS[chinese] // max(len(train) + len(held), 1))
-    options = {"analyzer": "char", "ngram_range": (1, 3)} if chinese else {"ngram_range": (1, 2)}
     vectorizer = TfidfVectorizer(
-        sublinear_tf=True, max_features=FEATURES, token_pattern=r"(?u)\b\w+\b", dtype=np.float32, **options
+        analyzer="char" if chinese else "word",
+        ngram_range=(1, 3) if chinese else (1, 2),
+        token_pattern=None if chinese else r"(?u)\b\w+\b",
+        sublinear_tf=True,
+        max_features=FEATURES,
+        dtype=np.float32,
     )
     try:
         fitted = vectorizer.fit_transform([text[:cut] for text in train])

@@ -58,7 +58,9 @@ def test_paired_of_equals_is_no_difference():
 def test_paired_p_values_are_uniform_under_chance():
     rng = np.random.default_rng(1)
     values = [
-        bootstrap.paired(counts(rng.random(200) < 0.7), counts(rng.random(200) < 0.7), accuracy, resamples=300)["p_value"]
+        bootstrap.paired(counts(rng.random(200) < 0.7), counts(rng.random(200) < 0.7), accuracy, resamples=300)[
+            "p_value"
+        ]
         for _ in range(200)
     ]
     assert 0.01 <= np.mean(np.array(values) < 0.05) <= 0.12

@@ -40,7 +40,9 @@ def test_risk_coverage_by_hand():
 def test_ties_do_not_depend_on_the_order():
     score = np.full(100, 0.5)
     correct = (np.arange(100) < 60).astype(float)
-    assert calibration.aurc(score, correct) == pytest.approx(calibration.aurc(score, correct[::-1])) == pytest.approx(0.4)
+    assert (
+        calibration.aurc(score, correct) == pytest.approx(calibration.aurc(score, correct[::-1])) == pytest.approx(0.4)
+    )
     assert calibration.risk_coverage(score, correct)["coverage"] == [1.0]
 
 

@@ -1,0 +1,192 @@
+"""What the report says, in English and in Chinese.
+
+The English phrase is its own key. Both languages are written into the page, one of them hidden by its style sheet, so
+that the page needs no script to change from one to the other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup, escape
+
+CHINESE: dict[str, str] = {
+    # what the page is
+    "Evaluation report": "评估报告",
+    "Language": "语言",
+    "Fitted with {method} on {backbone}": "在 {backbone} 上以 {method} 方法训练",
+    "At a glance": "概览",
+    "Training": "训练过程",
+    "Data": "数据",
+    "Cost": "开销",
+    "Recipe": "配方",
+    "Environment": "运行环境",
+    "Drawn by Metier {version} from evaluation.json.": "由 Metier {version} 根据 evaluation.json 生成。",
+    # headline and baselines
+    "test split": "测试集",
+    "validation split": "验证集",
+    "95 % interval {low} – {high}": "95% 置信区间 {low} – {high}",
+    "{count} documents": "{count} 条文本",
+    "Beside the baselines": "与基线对比",
+    "The line on each bar is the 95 % bootstrap interval.": "横线为自助法得到的 95% 置信区间。",
+    "This model": "本模型",
+    "Probe: logistic regression on frozen embeddings": "探针：冻结向量上的逻辑回归",
+    "Majority class": "多数类",
+    "Most frequent label set": "最常见的标签组合",
+    "Mean of the training values": "训练集均值",
+    "No entities at all": "不标任何实体",
+    "TF-IDF + logistic regression": "TF-IDF + 逻辑回归",
+    "TF-IDF + ridge regression": "TF-IDF + 岭回归",
+    "Most frequent tag of each word": "每个词最常见的标签",
+    "TF-IDF cosine": "TF-IDF 余弦",
+    "Does not beat “{baseline}”: {own} against {theirs}.": "未能胜过“{baseline}”：{own} 对 {theirs}。",
+    "As it is, this head is not worth its cost.": "按目前的效果，这个任务头不值得它的开销。",
+    "Ahead of “{baseline}” by {gap} points, but that may be chance (p = {p}).": (
+        "领先“{baseline}” {gap} 个百分点，但可能只是偶然（p = {p}）。"
+    ),
+    "Ahead of “{baseline}” by {gap}, but that may be chance (p = {p}).": (
+        "领先“{baseline}” {gap}，但可能只是偶然（p = {p}）。"
+    ),
+    "Beats every baseline beyond chance (paired bootstrap, p < 0.05).": "显著优于所有基线（配对自助法，p < 0.05）。",
+    "Beats every baseline.": "优于所有基线。",
+    "Not compared with any baseline.": "未与任何基线比较。",
+    # figures by name
+    "accuracy": "准确率",
+    "exact match": "完全匹配率",
+    "hamming loss": "汉明损失",
+    "matthews": "马修斯相关系数",
+    "strict F1": "严格 F1",
+    "micro F1": "微平均 F1",
+    "macro F1": "宏平均 F1",
+    "weighted F1": "加权平均 F1",
+    "samples F1": "按文本平均 F1",
+    "micro-F1": "微平均 F1",
+    "macro-F1": "宏平均 F1",
+    "Pearson": "皮尔逊相关系数",
+    "Spearman": "斯皮尔曼相关系数",
+    "pearson": "皮尔逊相关系数",
+    "spearman": "斯皮尔曼相关系数",
+    "rmse": "均方根误差",
+    "mae": "平均绝对误差",
+    # sections of a head
+    "Figures": "指标",
+    "By class": "分类别结果",
+    "By entity type": "分实体类型结果",
+    "Weakest {shown} of {count} classes": "{count} 个类别中最弱的 {shown} 个",
+    "All {count} classes": "全部 {count} 个类别",
+    "Class": "类别",
+    "Precision": "精确率",
+    "Recall": "召回率",
+    "F1": "F1",
+    "Support": "样本数",
+    "By token": "分词元结果",
+    "Confusion": "混淆情况",
+    "Rows are the gold labels, columns the predictions.": "行为真实标签，列为预测标签。",
+    "The pairs that are confused most": "最易混淆的类别对",
+    "Gold": "真实",
+    "Predicted": "预测",
+    "Count": "次数",
+    "Share of the class": "占该类比例",
+    "Nothing was confused.": "没有混淆。",
+    # calibration
+    "Do the scores mean what they say?": "得分可信吗？",
+    "Calibration error (ECE) {after}.": "校准误差（ECE）{after}。",
+    "Calibration error (ECE) {before} before, {after} after temperature scaling.": (
+        "校准误差（ECE）：温度缩放前 {before}，缩放后 {after}。"
+    ),
+    "Bins hold equal numbers of documents. On the dashed line a score of 90 % is right nine times in ten.": (
+        "每个分箱的文本数相同。落在虚线上时，得分 90% 的预测十次中对九次。"
+    ),
+    "score": "得分",
+    "An answer counts as right when every entity of the text is.": "整条文本的实体全部正确才算答对。",
+    "An answer counts as right when the whole set of labels is.": "标签集合完全一致才算答对。",
+    "An answer counts as right within one standard deviation of the gold value.": (
+        "与真实值相差不超过一个标准差即算答对。"
+    ),
+    "An answer counts as right on the right side of half of the greatest similarity.": (
+        "相似度与真实值落在最大值一半的同侧即算答对。"
+    ),
+    "before": "缩放前",
+    "after": "缩放后",
+    "perfect": "理想",
+    "What does abstaining buy?": "放弃作答能换来什么？",
+    "The error among the answers that are left when the least sure are handed to a person. AURC {aurc}.": (
+        "把最没把握的部分交给人工后，剩余回答的错误率。AURC {aurc}。"
+    ),
+    "share answered": "作答比例",
+    "error": "错误率",
+    "To reach": "目标准确率",
+    "floor": "得分下限",
+    "answered": "作答比例 ",
+    # errors
+    "Worst errors": "最严重的错误",
+    "The mistakes that the model was surest of.": "模型最有把握却答错的文本。",
+    "The answers farthest from the gold value.": "与真实值相差最大的文本。",
+    "The answers with most parts wrong.": "错误最多的文本。",
+    "{count} more": "其余 {count} 条",
+    "No errors on this split.": "该数据集上没有错误。",
+    "labelled": "标注",
+    "predicted": "预测",
+    "sure": "把握",
+    "missed": "漏标",
+    "invented": "误标",
+    "Likely mislabelled": "可能标错的样本",
+    "Training examples whose label a classifier that never saw them doubts most. Look before you change one.": (
+        "未见过这些样本的分类器最怀疑其标签。修改前请人工核对。"
+    ),
+    "given": "现标签",
+    "suggested": "建议标签",
+    "Text": "文本",
+    # training, data, cost
+    "Loss": "损失",
+    "Headline on the validation split": "验证集主要指标",
+    "Learning rate": "学习率",
+    "step": "步数",
+    "This method has no learning curve.": "该方法没有学习曲线。",
+    "train": "训练集",
+    "valid": "验证集",
+    "test": "测试集",
+    "Source": "来源",
+    "Fingerprint": "指纹",
+    "Duplicates removed": "去除的重复样本",
+    "Leaked rows removed from train": "从训练集去除的泄漏样本",
+    "Texts cut at the window": "被截断的文本比例",
+    "Texts read in several windows": "分多个窗口读取的文本比例",
+    "Languages": "语言种类",
+    "Time": "用时",
+    "Examples a second": "每秒样本数",
+    "Peak memory": "内存峰值",
+    "Parameters": "参数量",
+    "Stage": "阶段",
+}
+"""Chinese by English; braces are filled alike in both."""
+
+
+def _both(tag: str, phrase: str, values: dict[str, Any]) -> Markup:
+    """Both languages, each in an element of its own. A value that is itself a pair of phrases is taken apart."""
+    texts = {"en": phrase, "zh": CHINESE.get(phrase, phrase)}
+    parts = []
+    for language, text in texts.items():
+        filled = {key: escape(_in(language, value)) for key, value in values.items()}
+        parts.append(f'<{tag} class="{language}" lang="{language}">{escape(text).format(**filled)}</{tag}>')
+    return Markup("".join(parts))  # every piece was escaped above
+
+
+class Title(str):
+    """An English phrase that stands inside another one and is translated with it."""
+
+    __slots__ = ()
+
+
+def _in(language: str, value: Any) -> Any:
+    return CHINESE.get(value, value) if isinstance(value, Title) and language == "zh" else value
+
+
+def html(phrase: str, **values: Any) -> Markup:
+    """A phrase as two spans. Values are escaped."""
+    return _both("span", phrase, values)
+
+
+def svg(phrase: str, **values: Any) -> Markup:
+    """A phrase as two tspans, for the inside of an SVG text."""
+    return _both("tspan", phrase, values)
