@@ -48,8 +48,12 @@ def words_of(encoding: Encoding) -> Words:
     if tokens and len(first):
         # The source's own words win over what the tokenizer left of them (it may drop accents' marks or odd spaces).
         bounds = np.array(tokens, dtype=np.int64)
-        inside = np.minimum(np.searchsorted(bounds[:, 1], start, side="right"), len(bounds) - 1)
-        start, end = bounds[inside, 0], bounds[inside, 1]
+        begins, stops = (
+            np.minimum(np.searchsorted(bounds[:, 1], place, side="right"), len(bounds) - 1)
+            for place in (start, np.maximum(start, end - 1))
+        )
+        # One token may span several of the source's words: a year, where the source has one word a character.
+        start, end = bounds[begins, 0], bounds[stops, 1]
     return Words(encoding.document.text, start, end)
 
 

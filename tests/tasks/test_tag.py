@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from seqeval.metrics import accuracy_score
 from seqeval.metrics import classification_report as seqeval_report
 from seqeval.scheme import IOB2
-from windows import WORD, cut
+from windows import WORD, cut, window
 
 from metier.errors import DataError
 from metier.tasks import chain
@@ -211,6 +211,15 @@ def test_report_is_seqevals() -> None:
     theirs = classification_report(*flat, labels=list(TAGS[1:]), output_dict=True, zero_division=0)
     assert ours["tokens"]["per_class"] == {name: pytest.approx(theirs[name]) for name in TAGS[1:]}
     assert ours["tokens"]["micro avg"] == pytest.approx(theirs["micro avg"])
+
+
+def test_a_token_over_several_words_of_the_source_is_one_word() -> None:
+    document = Document("in2009 x", tokens=((0, 2), (2, 3), (3, 4), (4, 5), (5, 6), (7, 8)), id="1")
+    encodings = [window(document, [(0, 2, True), (2, 6, True), (7, 8, True)])]
+    task = Tag(TYPES)
+    assert task.decode([certain(task, (Span(2, 6, "DRUG"),), encodings)], [encodings])[0].label == (Span(2, 6, "DRUG"),)
+    assert task.decode([certain(task, (Span(3, 5, "DRUG"),), encodings)], [encodings])[0].label == (Span(2, 6, "DRUG"),)
+    assert task.misfits.snapped == {("1", 3, 5, "DRUG")}
 
 
 def test_merged_windows_take_the_middle_of_each() -> None:
