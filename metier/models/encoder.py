@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dataclasses import replace
+
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from metier.models import foreign
-from metier.models.layers import Layer, dropout
+from metier.models.layers import Layer, noise_for
+from metier.models.layers_fused import Noise
 from metier.models.shape import Shape
 
 __all__ = ["Encoder", "Shape"]
@@ -44,6 +48,11 @@ class Encoder(nn.Module):
         return self.shape.width
 
     @property
+    def vocabulary(self) -> int:
+        """Rows of the token embedding."""
+        return self.words.num_embeddings
+
+    @property
     def depth(self) -> int:
         return self.shape.depth
 
@@ -74,14 +83,16 @@ class Encoder(nn.Module):
         grown = nn.Embedding(len(old) + extra, self.width, _weight=torch.cat([old, fresh]))
         grown.weight.requires_grad_(self.words.weight.requires_grad)
         self.words = grown
+        self.shape = replace(self.shape, vocabulary=len(old) + extra)
 
-    def embed(self, ids: Tensor, types: Tensor | None, mask: Tensor) -> Tensor:
+    def embed(self, ids: Tensor, types: Tensor | None, mask: Tensor, noise: Noise | None = None) -> Tensor:
         """The input of the first layer.
 
         Args:
             ids: token ids, `(rows, length)`, int64.
             types: which text of a pair each token belongs to, like `ids`; None means 0 everywhere.
             mask: `(rows, length)`, true where there is a token.
+            noise: where dropout comes from, if not from torch's own function.
 
         Returns:
             `(rows, length, width)`.
@@ -95,7 +106,11 @@ class Encoder(nn.Module):
         hidden = self.words(ids) + around
         if self.kinds is not None and types is not None:
             hidden = hidden + self.kinds(types)
-        return dropout(self.norm(hidden), self.shape.dropout, self.training)
+        normed: Tensor = self.norm(hidden)
+        if noise is None:
+            return F.dropout(normed, self.shape.dropout, self.training)
+        keep = noise.keep(self.shape.dropout, tuple(normed.shape))
+        return normed if keep is None else normed * keep
 
     def forward(
         self,
@@ -110,14 +125,22 @@ class Encoder(nn.Module):
 
         With `hidden` (what `prefix(..., upto=start)` returned) only the layers from `start` on are computed.
         """
-        return self._run(self.embed(ids, types, mask) if hidden is None else hidden, mask, start, self.depth)
+        return self._run(ids, mask, types, range(start, self.depth), hidden)
 
     def prefix(self, ids: Tensor, mask: Tensor, types: Tensor | None = None, upto: int = 0) -> Tensor:
         """Hidden states after the first `upto` layers, `(rows, length, width)`: what frozen layers give once."""
-        return self._run(self.embed(ids, types, mask), mask, 0, upto)
+        return self._run(ids, mask, types, range(upto), None)
 
-    def _run(self, hidden: Tensor, mask: Tensor, start: int, stop: int) -> Tensor:
-        allowed = None if bool(mask.all()) else mask[:, None, None, :]
-        for layer in self.layers[start:stop]:
-            hidden = layer(hidden, allowed)
+    def _run(
+        self, ids: Tensor, mask: Tensor, types: Tensor | None, layers: range, hidden: Tensor | None
+    ) -> Tensor:
+        noise = noise_for(self.words.weight, self.training)
+        if hidden is None:
+            hidden = self.embed(ids, types, mask, noise)
+        bias = None
+        if not bool(mask.all()):
+            bias = torch.zeros(mask.shape, dtype=hidden.dtype, device=mask.device)
+            bias = bias.masked_fill_(~mask, -torch.inf)[:, None, None, :]
+        for index in layers:
+            hidden = self.layers[index](hidden, bias, noise)
         return hidden

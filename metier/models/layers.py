@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from metier.models.layers_fused import Attention, DropAddNorm, Noise
 from metier.models.shape import Shape
 
 
@@ -23,9 +25,10 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def dropout(x: Tensor, share: float, training: bool) -> Tensor:
-    """Sets a share of the entries to 0 and scales the others to keep the expectation (Srivastava et al. 2014)."""
-    return F.dropout(x, share, training)
+def noise_for(x: Tensor, training: bool) -> Noise | None:
+    """A source of dropout masks where the fused functions apply (fitting, CPU, float32), else None."""
+    plain = torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu") or not torch.is_grad_enabled()
+    return Noise() if training and not plain and x.device.type == "cpu" and x.dtype == torch.float32 else None
 
 
 class Layer(nn.Module):
@@ -43,17 +46,33 @@ class Layer(nn.Module):
         self.narrow = nn.Linear(shape.intermediate, width)
         self.narrow_norm = nn.LayerNorm(width, shape.eps)
 
-    def forward(self, hidden: Tensor, allowed: Tensor | None) -> Tensor:
-        """`(rows, length, width)` to the same; `allowed` is None or bool, `(rows, 1, 1, length)`."""
-        mixed = self.join(self._attention(hidden, allowed))
-        hidden = self.join_norm(dropout(mixed, self.dropout, self.training) + hidden)
-        narrowed = self.narrow(self.activation(self.widen(hidden)))
-        return self.narrow_norm(dropout(narrowed, self.dropout, self.training) + hidden)
+    def forward(self, hidden: Tensor, bias: Tensor | None, noise: Noise | None) -> Tensor:
+        """`(rows, length, width)` to the same.
 
-    def _attention(self, hidden: Tensor, allowed: Tensor | None) -> Tensor:
-        rows, length, width = hidden.shape
-        parts = self.attend(hidden).view(rows, length, 3, self.heads, width // self.heads)
-        query, key, value = parts.permute(2, 0, 3, 1, 4)
+        `bias` is added to the attention scores: None, or `(rows, 1, 1, length)` with minus infinity at padding.
+        `noise` chooses the fused functions for fitting on a CPU; without it torch's own are used.
+        """
+        mixed = self.join(self._attention(self.attend(hidden), bias, noise))
+        hidden = self._sum(mixed, hidden, self.join_norm, noise)
+        narrowed = self.narrow(self.activation(self.widen(hidden)))
+        return self._sum(narrowed, hidden, self.narrow_norm, noise)
+
+    def _attention(self, packed: Tensor, bias: Tensor | None, noise: Noise | None) -> Tensor:
+        rows, length, width = packed.shape[0], packed.shape[1], packed.shape[2] // 3
+        if noise is not None:
+            keep = noise.keep(self.attention_dropout, (rows * self.heads, length, length))
+            fused: Tensor = Attention.apply(packed, bias, keep, self.heads)  # type: ignore[no-untyped-call]
+            return fused
+        query, key, value = packed.view(rows, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         share = self.attention_dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed, dropout_p=share)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=share)
         return mixed.transpose(1, 2).reshape(rows, length, width)
+
+    def _sum(self, x: Tensor, residual: Tensor, norm: nn.LayerNorm, noise: Noise | None) -> Tensor:
+        if noise is not None:
+            keep = noise.keep(self.dropout, tuple(x.shape))
+            inputs = (x, residual, keep, norm.weight, norm.bias, norm.eps)
+            fused: Tensor = DropAddNorm.apply(*inputs)  # type: ignore[no-untyped-call]
+            return fused
+        total: Tensor = norm(F.dropout(x, self.dropout, self.training) + residual)
+        return total

@@ -1,0 +1,110 @@
+"""The elementwise half of a layer, fitted on a CPU in float32: as few passes over memory as torch's operators allow.
+
+What PyTorch offers for these steps spends more time around matrix products than it must when sequences are short:
+`bernoulli_` costs twenty times the random bits that it needs, and scaled dot product attention with dropout falls
+back to a path with several copies. The functions here compute the same things. The three pieces are ordinary
+`autograd.Function`s between ordinary `nn.Linear`s, so that whatever wraps a linear layer still works.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+LEVELS = 1 << 16
+"""Dropout compares 16 random bits with a threshold: its share is rounded to 1/65,536, and the scale follows suit."""
+
+
+class Noise:
+    """Dropout masks of one forward pass.
+
+    The bits come from NumPy's SFC64, seeded by one draw from torch's default generator: whoever restores the state of
+    torch's generator gets the same masks again.
+    """
+
+    def __init__(self) -> None:
+        seed = int(torch.randint(2**63 - 1, ()).item())
+        self._bits = np.random.SFC64(seed)
+
+    def keep(self, share: float, size: tuple[int, ...]) -> Tensor | None:
+        """A float32 mask of `size` that is 0 for a `share` of its entries and `1 / (1 - share)` elsewhere.
+
+        None stands for a mask of ones.
+        """
+        dropped = round(share * LEVELS)
+        if not dropped:
+            return None
+        count = int(np.prod(size))
+        bits = self._bits.random_raw((count + 3) // 4).view(np.int16)[:count]
+        mask = torch.empty(size)
+        torch.ge(torch.from_numpy(bits).view(size), dropped - LEVELS // 2, out=mask)
+        return mask.mul_(LEVELS / (LEVELS - dropped))
+
+
+class DropAddNorm(torch.autograd.Function):
+    """`layer_norm(x * keep + residual)`. Call as `apply(x, residual, keep, weight, bias, eps)`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, residual: Tensor, keep: Tensor | None, weight: Tensor, bias: Tensor, eps: float
+    ) -> Tensor:
+        total = x + residual if keep is None else torch.addcmul(residual, x, keep)
+        normed, mean, deviation = torch.native_layer_norm(total, weight.shape, weight, bias, eps)
+        ctx.save_for_backward(total, keep, mean, deviation, weight, bias)
+        return normed
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        total, keep, mean, deviation, weight, bias = ctx.saved_tensors
+        needs = ctx.needs_input_grad
+        wanted = [needs[0] or needs[1], needs[3], needs[4]]
+        below, by_weight, by_bias = torch.ops.aten.native_layer_norm_backward(
+            grad.contiguous(), total, weight.shape, mean, deviation, weight, bias, wanted
+        )
+        by_x = (below if keep is None else below * keep) if needs[0] else None
+        return by_x, below if needs[1] else None, None, by_weight, by_bias, None
+
+
+class Attention(torch.autograd.Function):
+    """Multi-head attention over packed projections. Call as `apply(packed, bias, keep, heads)`.
+
+    `packed` is `(rows, length, 3 * width)`: queries, keys, values. `bias` is added to the scores, None or
+    `(rows, 1, 1, length)`; `keep` is the dropout mask of the probabilities, `(rows * heads, length, length)` or None.
+    Returns `(rows, length, width)`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, packed: Tensor, bias: Tensor | None, keep: Tensor | None, heads: int) -> Tensor:
+        rows, length, width = packed.shape[0], packed.shape[1], packed.shape[2] // 3
+        size = width // heads
+        parts = packed.view(rows, length, 3, heads, size).permute(2, 0, 3, 1, 4).contiguous()
+        query, key, value = parts.view(3, rows * heads, length, size).unbind()
+        scores = torch.empty(rows * heads, length, length)
+        torch.baddbmm(scores, query, key.transpose(1, 2), beta=0, alpha=size**-0.5, out=scores)
+        if bias is not None:
+            scores.view(rows, heads, length, length).add_(bias)
+        shares = torch.softmax(scores, -1)
+        mixed = torch.bmm(shares if keep is None else torch.mul(shares, keep, out=scores), value)
+        ctx.save_for_backward(parts, shares, keep)
+        ctx.sizes = rows, length, heads, size
+        return mixed.view(rows, heads, length, size).transpose(1, 2).reshape(rows, length, width)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        parts, shares, keep = ctx.saved_tensors
+        rows, length, heads, size = ctx.sizes
+        query, key, value = parts.view(3, rows * heads, length, size).unbind()
+        grad = grad.reshape(rows, length, heads, size).transpose(1, 2).reshape(rows * heads, length, size)
+        below = torch.empty_like(parts)
+        by_query, by_key, by_value = below.view(3, rows * heads, length, size).unbind()
+        torch.bmm((shares if keep is None else shares * keep).transpose(1, 2), grad, out=by_value)
+        by_shares = torch.bmm(grad, value.transpose(1, 2))
+        if keep is not None:
+            by_shares.mul_(keep)
+        by_scores = torch._softmax_backward_data(by_shares, shares, -1, torch.float32)
+        torch.baddbmm(by_query, by_scores, key, beta=0, alpha=size**-0.5, out=by_query)
+        torch.baddbmm(by_key, by_scores.transpose(1, 2), query, beta=0, alpha=size**-0.5, out=by_key)
+        return below.permute(1, 3, 0, 2, 4).reshape(rows, length, 3 * heads * size), None, None, None
