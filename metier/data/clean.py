@@ -38,12 +38,12 @@ def clean_text(text: str, keep_length: bool = False) -> str:
 
 def clean_series(texts: pl.Series, keep_length: bool = False) -> pl.Series:
     """`clean_text` of every text of a string column, nulls left alone (computed by polars)."""
-    blank, hidden = _rust(BLANK), _rust(HIDDEN)
+    blank, hidden = rust_class(BLANK), rust_class(HIDDEN)
     if keep_length:
         return texts.str.replace_all(f"[{blank}{hidden}]", " ")
     return texts.str.replace_all(f"[{hidden}]+", "").str.replace_all(f"[{blank}]+", " ").str.strip_chars(" ")
 
 
-def _rust(characters: str) -> str:
+def rust_class(characters: str) -> str:
     """A character class as Rust's `regex` writes it."""
     return re.sub(r"\\[xu]([0-9a-f]+)", r"\\x{\1}", characters)

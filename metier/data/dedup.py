@@ -63,7 +63,8 @@ def mixed(values: np.ndarray) -> np.ndarray:
     """Integers with their bits stirred (the finaliser of splitmix64, Steele, Lea & Flood 2014)."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    stirred: np.ndarray = values ^ (values >> np.uint64(31))
+    return stirred
 
 
 def first_of_each(keys: np.ndarray) -> np.ndarray:

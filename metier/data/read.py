@@ -45,7 +45,7 @@ def documents(
     texts = [_texts(frame, name, clean, keep_length or offsets is not None) for name in text_columns]
     pairs = texts[1] if len(texts) > 1 else [None] * frame.height
     named = "id" in frame.columns and "id" not in text_columns
-    ids = _strings(frame, "id").to_list() if named else [str(first + row) for row in range(frame.height)]
+    ids = strings(frame, "id").to_list() if named else [str(first + row) for row in range(frame.height)]
     words = offsets if offsets is not None else [None] * frame.height
     if not meta:
         return [Document(*row) for row in zip(texts[0], pairs, ids, words, strict=True)]
@@ -94,7 +94,7 @@ def _targets(
         try:
             yield read(value, document.text)
         except ValueError as error:
-            raise broken(error, str(place[1] + index), place[0]) from error
+            raise broken(error, place[1] + index + 1, place[0]) from error
 
 
 def _remembered(read: Callable[[Any, str], Target | None]) -> Callable[[Any, str], Target | None]:
@@ -117,7 +117,7 @@ def _splits(frame: pl.DataFrame, column: str) -> list[str | None]:
     return [names[value] for value in values]
 
 
-def _strings(frame: pl.DataFrame, name: str) -> pl.Series:
+def strings(frame: pl.DataFrame, name: str) -> pl.Series:
     """A column as strings without nulls."""
     import polars as pl
 
@@ -128,7 +128,7 @@ def _strings(frame: pl.DataFrame, name: str) -> pl.Series:
 
 
 def _texts(frame: pl.DataFrame, name: str, clean: bool, keep_length: bool) -> list[str]:
-    texts = _strings(frame, name)
+    texts = strings(frame, name)
     found: list[str] = (clean_series(texts, keep_length) if clean else texts).to_list()
     return found
 

@@ -247,7 +247,7 @@ def _time(example: Example, key: str) -> float:
         return moment(value)
     except (TypeError, ValueError, OverflowError):
         raise DataError(
-            f"Row {example.document.id}, column {key!r}: {str(value)[:60]!r} is no time.",
+            f"Column {key!r} of the row with id {example.document.id!r}: {str(value)[:60]!r} is no time.",
             expected="a date such as 2024-01-31, a time such as 2024-01-31T12:00:00Z, or a number",
             hint="mend or remove the row, or split another way",
         ) from None

@@ -151,6 +151,6 @@ def _scores(known: Sequence[object]) -> bool:
     return len(numbers) >= SCORE_VALUES and any(not value.is_integer() for value in numbers)
 
 
-def broken(error: ValueError, row: str, column: str) -> DataError:
-    """The error for a cell that cannot be read."""
+def broken(error: ValueError, row: int, column: str) -> DataError:
+    """The error for a cell that cannot be read. `row` counts from 1, without the header."""
     return DataError(f"Row {row}, column {column!r}: {error}.", hint="mend or empty this cell, or name another task")
