@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from fastapi.routing import APIRoute
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from fastapi import Request, Response
 
     from metier.serve.settings import Limits
+
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def bounded_route(limits: Limits) -> type[APIRoute]:
@@ -72,7 +75,17 @@ def parse(body: bytes, depth: int) -> Any:
     # No value is deeper than it has opening brackets: most bodies need no walk.
     if body.count(b"[") + body.count(b"{") > depth and nesting(value, depth) > depth:
         raise _too_deep(depth)
+    if SURROGATE.search(body) and not _is_unicode(value):
+        raise Problem(400, "The body holds half of a surrogate pair (\\ud800 to \\udfff), which is no character.")
     return value
+
+
+def _is_unicode(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def nesting(value: Any, most: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 PAGE_PATHS = ("/_nicegui",)
 LINGER_SECONDS = 1.0
 LINGER_BODIES = 8
+HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:@/?#\[\]\s]+)(:\d+)?")
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 DOCS_POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -44,6 +46,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, settings: Settings, keys: KeyRing, monitor: Monitor) -> None:
         self.app, self.settings, self.keys, self.monitor = app, settings, keys, monitor
+        self._known = settings.known_hosts()
         self.draining = False
         self.in_flight = 0
 
@@ -103,13 +106,10 @@ class Gate:
         body.announced(headers)
 
     def _host_is_known(self, headers: dict[bytes, bytes]) -> bool:
-        known = self.settings.known_hosts()
-        if known is None:
+        if self._known is None:
             return True
-        with suppress(ValueError):
-            host = urlsplit("//" + headers.get(b"host", b"").decode("latin-1")).hostname
-            return host in known
-        return False
+        host = HOST.fullmatch(headers.get(b"host", b"").decode("latin-1").lower())
+        return host is not None and host["name"].strip("[]") in self._known
 
 
 class Body:

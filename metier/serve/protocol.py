@@ -32,6 +32,7 @@ class BoundedProtocol(H11Protocol):
     limits: ClassVar[Limits]
     _phase: str | None = None
     _clock: asyncio.TimerHandle | None = None
+    _writing: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -51,11 +52,28 @@ class BoundedProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._time(None)
+        if self._writing is not None:
+            self._writing.cancel()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         self._time(None)
         super().handle_websocket_upgrade(event)
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than the answer is written: for how long, is bounded as well."""
+        super().pause_writing()
+        self._writing = self.loop.call_later(self.limits.request_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._writing is not None:
+            self._writing.cancel()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        # Closing waits until everything is read; a client that does not read would keep its place.
+        self.loop.call_later(self.limits.idle_seconds, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:
         """What is said to bytes that are not HTTP."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,6 +11,7 @@ from metier.errors import MetierError
 from metier.serve.batching import Batcher
 from metier.serve.keys import KeyRing
 from metier.serve.monitoring import Monitor
+from metier.serve.problems import Problem
 from metier.types import Document
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from metier.serve.gate import Gate
     from metier.serve.settings import Settings
     from metier.types import Prediction
+
+logger = logging.getLogger(__name__)
 
 
 class Predictor(Protocol):
@@ -82,8 +86,15 @@ class Service:
         return await self.batcher.submit(documents)
 
     async def _warm_up(self) -> None:
-        with suppress(
-            MetierError
-        ):  # a head may want more than a bare text (marks, a pair); the model is warm all the same
-            await self.predict([Document("A first text warms the model up.", id="warm-up")])
-        self._warm = True
+        while not self._warm:
+            try:
+                await self.predict([Document("A first text warms the model up.", id="warm-up")])
+            except Problem:  # others came first, or the first call takes longer than a request may
+                await asyncio.sleep(0.1)
+                continue
+            except MetierError as error:  # a head may want more than a bare text: marks, or a pair
+                logger.debug("the warm-up text was refused: %s", error)
+            except Exception:
+                logger.exception("the model cannot predict; the service stays not ready")
+                return
+            self._warm = True
