@@ -163,8 +163,10 @@ CHINESE: dict[str, str] = {
 
 
 def _both(tag: str, phrase: str, values: dict[str, Any]) -> Markup:
-    """Both languages, each in an element of its own. A value that is itself a pair of phrases is taken apart."""
-    texts = {"en": phrase, "zh": CHINESE.get(phrase, phrase)}
+    """Both languages, each in an element of its own; what is no phrase of ours, a user's word, stays as it is."""
+    if phrase not in CHINESE:
+        return escape(phrase)
+    texts = {"en": phrase, "zh": CHINESE[phrase]}
     parts = []
     for language, text in texts.items():
         filled = {key: escape(_in(language, value)) for key, value in values.items()}

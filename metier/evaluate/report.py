@@ -82,7 +82,7 @@ def table(findings: Findings) -> list[list[str]]:
         metric = headline["name"]
         ece = (head.judged.get("calibration") or {}).get("ece")
         others = [figures.figure(metric, head.baselines.get(n, {}).get("headline", {}).get("value")) for n in names]
-        own = [figures.figure(metric, headline["value"]), _interval(headline)]
+        own = [figures.figure(metric, headline["value"]), " – ".join(_bounds(headline) or ("",)) or "–"]
         rows.append([name, head.task, head.split, metric, *own, *others, _thousandths(ece), _outcome(verdicts(head))])
     return rows
 
@@ -135,7 +135,7 @@ def _head(name: str, head: HeadFindings) -> dict[str, Any]:
         "split": "test split" if head.split == "test" else "validation split",
         "metric": headline["name"],
         "value": figures.figure(headline["name"], headline["value"]),
-        "interval": _interval(headline),
+        "bounds": _bounds(headline),
         "documents": judged.get("documents"),
         "verdicts": _statements(head),
         "comparison": figures.comparison(head) if judged.get("headline") else None,
@@ -157,11 +157,11 @@ def _head(name: str, head: HeadFindings) -> dict[str, Any]:
     }
 
 
-def _interval(headline: Mapping[str, Any]) -> str:
+def _bounds(headline: Mapping[str, Any]) -> tuple[str, str] | None:
     low, high = headline.get("interval") or (None, None)
     if low is None or high is None:
-        return "–"
-    return f"{figures.figure(headline['name'], low)} – {figures.figure(headline['name'], high)}"
+        return None
+    return figures.figure(headline["name"], low), figures.figure(headline["name"], high)
 
 
 def _statements(head: HeadFindings) -> list[tuple[str, Markup]]:

@@ -139,7 +139,8 @@ def findings(**heads: HeadFindings) -> Findings:
     ]
     for at in (70, 140, 210, 280, 350, 418):
         records[at]["valid"] = {
-            name: float((h.judged["headline"]["value"]) * (1 - 0.25 * np.exp(-at / 80))) for name, h in heads.items()
+            name: float((h.judged["headline"]["value"] or 0.5) * (1 - 0.25 * np.exp(-at / 80)))
+            for name, h in heads.items()
         }
     return Findings(
         name="news-2026-11-22-a1f3",
@@ -163,7 +164,7 @@ def findings(**heads: HeadFindings) -> Findings:
             "peak_memory": 1_234_567_890,
             "stages": {"read": 0.4, "fit": 391.0, "evaluate": 20.9},
         },
-        recipe='seed = 0\n\n[data]\npath = "news.csv"\ntext = ["text"]\n\n[heads.sentiment]\ncolumn = "sentiment"\ntask = "classify"\n',
+        recipe='seed = 0\n\n[data]\npath = "news.csv"\ntext = ["text"]\n\n[heads.sentiment]\ncolumn = "sentiment"\n',
         environment={"python": "3.11.9", "torch": "2.13.0", "machine": "x86_64, 2 cores", "system": "Linux"},
         backbone={"name": "minilm", "licence": "Apache-2.0", "parameters": 22_713_216},
     )

@@ -22,7 +22,7 @@ def test_interval_is_that_of_the_binomial():
 
 def test_grouping_equal_rows_is_the_plain_bootstrap():
     rng = np.random.default_rng(0)
-    statistics = rng.integers(0, 3, (300, 2)).astype(float) + [0, 1]
+    statistics = rng.integers(0, 3, (300, 2)).astype(float) + np.array([0, 1])
     plain = [accuracy(statistics[rng.integers(0, 300, 300)].sum(axis=0)) for _ in range(4000)]
     found = bootstrap.interval(statistics, accuracy, resamples=4000)
     assert found == pytest.approx(tuple(np.quantile(plain, [0.025, 0.975])), abs=0.01)
