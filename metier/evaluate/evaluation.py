@@ -45,17 +45,23 @@ def judge(
     low, high = bootstrap.interval(task.statistics(golds, predictions), task.headline, resamples=resamples, seed=seed)
     figures["headline"] = {**figures["headline"], "interval": [low, high]}
     figures["documents"] = len(golds)
-    score, correct = task.confidence(predictions, golds)
+    score, correct = _known(*task.confidence(predictions, golds))
     if len(score):
         figures["calibration"] = calibration.summary(score, correct)
         if raw is not None:
-            before, right = task.confidence(raw, golds)
+            before, right = _known(*task.confidence(raw, golds))
             figures["calibration"]["ece_before"] = calibration.ece(before, right)
             figures["calibration"]["reliability_before"] = calibration.reliability(
                 before, right, bins=calibration.DRAWN
             )
     plain: dict[str, Any] = finite(figures)
     return plain
+
+
+def _known(score: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Without the documents that have no score, or no gold to be right by."""
+    kept = np.isfinite(score) & np.isfinite(correct)
+    return score[kept], correct[kept]
 
 
 def beside(

@@ -261,7 +261,7 @@ def _training(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _data(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The lines of the data summary that are known."""
-    rows = [("Source", data.get("source")), ("Fingerprint", (data.get("fingerprint") or "")[:16])]
+    rows = [("Source", data.get("source")), ("Fingerprint", (data.get("fingerprint") or "")[:12])]
     rows += [
         ("Duplicates removed", _count(data.get("duplicates"))),
         ("Leaked rows removed from train", _count(data.get("leaked"))),

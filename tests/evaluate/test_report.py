@@ -9,10 +9,14 @@ import pytest
 from scenes import INTENTS, findings, numbers, one_label, spans
 
 import metier.evaluate
+from metier import tasks
 from metier.errors import RunError
 from metier.evaluate import card, phrases
+from metier.evaluate.baselines import baselines
+from metier.evaluate.evaluation import beside, judge, worst_errors
 from metier.evaluate.findings import Findings, HeadFindings, verdicts
 from metier.evaluate.report import page, render, table
+from metier.types import Document, Prediction
 
 EVIL = "</style></title><script>alert(1)</script><img src=x onerror=alert(2)>\"'><svg onload=alert(3)>"
 
@@ -108,7 +112,9 @@ def test_markup_in_texts_stays_text(three):
     assert tags.open == []
     assert not tags.names & {"script", "img"}
     assert not {name for name, _ in tags.attributes if name.startswith("on")}
-    assert "<script" not in card.card(run).split("```")[0]
+    shown = re.sub(r"`[^`]*`", "", card.card(run).split("```")[0])  # Markdown escapes what is between back quotes
+    assert "<script" not in shown
+    assert "<img" not in shown
 
 
 def test_losing_to_a_baseline_is_said_in_red(many):
@@ -162,6 +168,31 @@ def test_every_phrase_has_its_translation():
     assert not unknown
     for english, chinese in phrases.CHINESE.items():
         assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", chinese)), english
+
+
+def test_several_labels_and_similarities_have_their_page():
+    documents = [Document("profit rose", "sales rose"), Document("orders fell", "profit rose")] * 20
+    topics, likeness = tasks.build("multilabel", [("a", "b"), ("c",)]), tasks.build("embed", [1.0, 0.0])
+    sets, close = [("a", "b"), ("c",)] * 20, [1.0, 0.0] * 20
+    said = [Prediction(("a",), 0.7), Prediction(("c",), 0.9)] * 20
+    angles = [Prediction(0.8, 0.9), Prediction(0.3, 0.7)] * 20
+    run = findings(
+        topics=HeadFindings(
+            "multilabel",
+            test=judge(topics, sets, said, documents),
+            baselines=beside(topics, sets, said, baselines("multilabel", documents, sets, documents)),
+            errors=worst_errors(documents, sets, said),
+        ),
+        likeness=HeadFindings(
+            "embed",
+            test=judge(likeness, close, angles, documents),
+            baselines=beside(likeness, close, angles, baselines("embed", documents, close, documents)),
+            errors=worst_errors(documents, close, angles),
+        ),
+    )
+    assert "TF-IDF cosine" in page(run)
+    assert "The answers with most parts wrong." in page(run)
+    assert card.card(run)
 
 
 def test_a_run_of_which_little_is_known():
