@@ -156,7 +156,7 @@ class Constant:
     """A model that says the same of every text."""
 
     def describe(self) -> dict:
-        return {"run": "constant", "version": "0", "heads": {"label": {"task": "classify", "labels": ["a", "b"]}}}
+        return {"name": "constant", "version": "0", "heads": {"label": {"task": "classify", "labels": ["a", "b"]}}}
 
     def predict(self, documents: list) -> list:
         from metier.types import Prediction

@@ -32,6 +32,8 @@ class DataPart(Part):
     group: str | None = None
     time: str | None = None
     fractions: Annotated[tuple[float, float, float], Field(strict=False)] = (0.8, 0.1, 0.1)
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 13
+    """Of the split; apart from the recipe's own, so that several seeds are judged on the same texts."""
     clean: bool = True
     dedup: Literal["exact", "near", "off"] = "exact"
 

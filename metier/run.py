@@ -72,7 +72,7 @@ def _manifest(path: Path) -> dict[str, Any]:
         files = manifest["files"]
     except (ValueError, KeyError, TypeError):
         raise RunError(f"{path} is damaged: {MANIFEST} cannot be read.") from None
-    names_ok = isinstance(files, dict) and all("/" not in name and name not in ("..", ".") for name in files)
+    names_ok = isinstance(files, dict) and not any(".." in name or name.startswith("/") for name in files)
     if manifest.get("format") != FORMAT or not names_ok:
         raise RunError(f"{path} has a {MANIFEST} of another format.", expected=f"format {FORMAT}")
     return dict(manifest)
@@ -106,12 +106,20 @@ def seal(path: Path, facts: dict[str, Any]) -> Run:
     staged = partial(path)
     try:
         shutil.rmtree(staged / CHECKPOINT, ignore_errors=True)
-        files = {item.name: _synced_sha256(item) for item in sorted(staged.iterdir()) if item.is_file()}
-        manifest = {"format": FORMAT, "created": datetime.now(UTC).isoformat(timespec="seconds"), **facts, "files": files}
+        inside = [item for item in sorted(staged.rglob("*")) if item.is_file()]
+        files = {item.relative_to(staged).as_posix(): _synced_sha256(item) for item in inside}
+        manifest = {
+            "format": FORMAT,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            **facts,
+            "files": files,
+        }
         write_text(staged / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
         _sync_folder(staged)
     except OSError as error:
-        raise RunError(f"The run could not be saved in {staged}: {error.strerror}.", hint="free some disk space") from error
+        raise RunError(
+            f"The run could not be saved in {staged}: {error.strerror}.", hint="free some disk space"
+        ) from error
     if path.exists():
         shutil.rmtree(_replaced(path), ignore_errors=True)
         path.rename(_replaced(path))

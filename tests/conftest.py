@@ -52,3 +52,35 @@ def chromium() -> str:
     if not found:
         pytest.skip("there is no chromium on this machine")
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tokenised texts of the tests go where the tests go."""
+    os.environ["METIER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def toy_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT with random weights, as a folder."""
+    import toy
+
+    return toy.backbone(tmp_path_factory.mktemp("toy") / "backbone")
+
+
+@pytest.fixture(scope="session")
+def toy_news(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CSV file with the heads `sentiment` and `place` and a split."""
+    import toy
+
+    return toy.news(tmp_path_factory.mktemp("toy") / "news.csv")
+
+
+@pytest.fixture(scope="session")
+def toy_run(tmp_path_factory: pytest.TempPathFactory, toy_backbone: Path, toy_news: Path) -> Path:
+    """A whole run with two heads on the tiny backbone."""
+    import metier
+
+    out = tmp_path_factory.mktemp("toy") / "run"
+    settings = {"backbone": str(toy_backbone), "epochs": 12, "batch_size": 16, "learning_rate": 3e-3, "max_length": 32}
+    return metier.train(toy_news, label=["sentiment", "place"], out=out, **settings).run

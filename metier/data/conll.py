@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from metier.data.encoding import utf8_stream
+from metier.data.encoding import text_lines
 from metier.errors import DataError
 
 if TYPE_CHECKING:
@@ -92,28 +92,37 @@ def repaired_tags(path: Path) -> int:
 def sentences(path: Path) -> Iterator[Sentence]:
     """The sentences of a file. Raises `DataError` that names the file and the lines that are broken."""
     broken: list[tuple[int, str]] = []
+    legal = {"O"}
     sentence = Sentence()
-    with utf8_stream(path) as stream:
-        for number, raw in enumerate(stream, 1):
-            line = raw.decode("utf-8").rstrip("\r\n")
-            if not line.strip() or line.startswith("-DOCSTART-"):
-                if sentence.tokens and not broken:
-                    yield sentence
-                sentence = Sentence()
-                continue
-            cells = line.split("\t") if "\t" in line else [cell for cell in line.split(" ") if cell]
-            tag = cells[-1].strip()
-            if line[0] == "#" and line[1:2] in " \t" and not TAG.fullmatch(tag):
+    for number, line in enumerate(text_lines(path), 1):
+        if not line.strip() or line.startswith("-DOCSTART-"):
+            if sentence.tokens and not broken:
+                yield sentence
+            sentence = Sentence()
+            continue
+        token, tag = _cells(line)
+        if tag not in legal or not token:
+            if token and TAG.fullmatch(tag):
+                legal.add(tag)
+            elif line[0] == "#" and line[1:2] in " \t":
                 continue  # a comment
-            token = cells[0].strip(" ")
-            if len(cells) < 2 or not token or not TAG.fullmatch(tag):
+            else:
                 broken.append((number, line))
-            sentence.tokens.append(token)
-            sentence.tags.append(tag)
+        sentence.tokens.append(token)
+        sentence.tags.append(tag)
     if broken:
         _refuse(path, broken)
     if sentence.tokens:
         yield sentence
+
+
+def _cells(line: str) -> tuple[str, str]:
+    """The first and the last cell of a line; no token where there is one cell only."""
+    if "\t" in line:
+        cells = line.split("\t")
+    else:
+        cells = [cell for cell in line.split(" ") if cell]
+    return (cells[0].strip(" ") if len(cells) > 1 else ""), cells[-1].strip()
 
 
 def _refuse(path: Path, broken: list[tuple[int, str]]) -> None:

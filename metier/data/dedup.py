@@ -108,11 +108,12 @@ def _frozen(target: object) -> tuple[tuple[str, Target], ...]:
 def _near(examples: Sequence[Example], codes: np.ndarray, repeated: np.ndarray) -> np.ndarray:
     """Which examples `(n,)` are near an earlier one that has the same targets and is kept."""
     index = NearIndex()
-    texts = [f"{example.document.text} {example.document.pair or ''}" for example in examples]
-    for batch in batches(texts):
+    for batch in batches([example.document.text for example in examples]):
         index.add(batch)
     later, earlier = index.pairs()
-    same = (codes[later] == codes[earlier]) & ~repeated[later] & ~repeated[earlier]
+    # of a pair the first text is nearly the same and the second quite
+    other = text_keys([example.document.pair or "" for example in examples])
+    same = (other[later] == other[earlier]) & (codes[later] == codes[earlier]) & ~repeated[later] & ~repeated[earlier]
     drop = np.zeros(len(examples), dtype=bool)
     for late, early in zip(later[same].tolist(), earlier[same].tolist(), strict=True):
         drop[late] |= not drop[early]

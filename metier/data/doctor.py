@@ -53,7 +53,7 @@ def examine(
     survey, trouble = _survey(source, _existing(columns, lost))
     problems += [trouble] if trouble else []
     if survey.rows:
-        findings = text_checks.find(survey) + label_checks.find(survey)
+        findings = (text_checks.find(survey) if survey.columns.text else []) + label_checks.find(survey)
         findings += text_checks.judge_sample(survey.sample.texts, count_tokens, max_length)
         problems += _shown(source, survey.columns, findings)
         problems += _repaired(source)
@@ -127,7 +127,9 @@ def _rows(source: Source, columns: Columns, wanted: set[int]) -> dict[int, str]:
 
 def _row(frame: pl.DataFrame, columns: Columns, row: int) -> str:
     texts = " / ".join(shortened(strings(frame, name)[0], 60) for name in columns.text)
-    labels = ", ".join(shortened(frame[name][0], 30) for name, kind in columns.labels.values() if kind != "tag")
+    labels = ", ".join(
+        shortened(frame[name].to_list()[0], 30) for name, kind in columns.labels.values() if kind != "tag"
+    )
     return f"row {row + 1}: {texts!r}" + (f" ({labels})" if labels else "")
 
 

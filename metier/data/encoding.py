@@ -42,6 +42,22 @@ def utf8_stream(path: Path) -> Iterator[BinaryIO]:
             yield cast("BinaryIO", io.BufferedReader(_Transcoder(raw, encoding), BLOCK))
 
 
+def text_lines(path: Path) -> Iterator[str]:
+    r"""The lines of a text file without their ends (only `\n` and `\r\n` end one); a block is decoded at a time."""
+    with utf8_stream(path) as stream:
+        rest = b""
+        while block := stream.read(BLOCK):
+            whole, newline, after = block.rpartition(b"\n")
+            if not newline:
+                rest += block
+                continue
+            for line in (rest + whole).decode("utf-8").split("\n"):
+                yield line.removesuffix("\r")
+            rest = after
+        if rest:
+            yield rest.decode("utf-8").removesuffix("\r")
+
+
 @contextmanager
 def raw_stream(path: Path) -> Iterator[BinaryIO]:
     """The bytes of a file, unzipped where it is a gzip file. Raises `DataError` where only its name says so."""

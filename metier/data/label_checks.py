@@ -33,10 +33,10 @@ def _cells(head: str, one: HeadSurvey, rows: int) -> list[Problem]:
     found = []
     if one.missing:
         severity: Severity = "error" if one.missing == rows else "warning" if one.missing > rows / 2 else "note"
-        message = f"{share(one.missing, rows)} have no label for {head!r} (empty, null or NaN)."
+        message = f"No label for {head!r} (empty, null or NaN): {share(one.missing, rows)}."
         found.append(Problem("missing-labels", severity, message, one.missing))
     if one.unreadable:
-        message = f"{share(one.unreadable, rows)} have a label for {head!r} that a {one.kind} task cannot read."
+        message = f"Labels of {head!r} that a {one.kind} task cannot read: {share(one.unreadable, rows)}."
         hint = "mend these cells, or name another task"
         found.append(Problem("unreadable-labels", "error", message, one.unreadable, tuple(one.reasons), hint))
     return found
@@ -52,7 +52,7 @@ def _spellings(head: str, one: HeadSurvey) -> list[Problem]:
     if not groups:
         return []
     shown = tuple(" / ".join(f"{name!r} ({total[name]:,})" for name in names) for names in groups[:SHOWN])
-    message = f"{len(groups):,} label{'s' * (len(groups) > 1)} of {head!r} differ by letter case or blanks only."
+    message = f"Labels of {head!r} that differ by letter case or blanks only: {len(groups):,}."
     count = sum(total[name] for names in groups for name in names[1:])
     return [Problem("label-spellings", "warning", message, count, shown, "write each label in one way")]
 
@@ -77,15 +77,13 @@ def _classes(head: str, one: HeadSurvey) -> list[Problem]:
         found.append(Problem("imbalance", "note", message, count, (), "watch macro F1; class weights may help"))
     few = sorted((count, label) for label, count in train.items() if count < FEW)
     if few:
-        message = f"{len(few):,} class{'es' * (len(few) > 1)} of {head!r} have fewer than {FEW} training examples."
+        message = f"Classes of {head!r} with fewer than {FEW} training examples: {len(few):,}."
         shown = tuple(f"{shortened(label, 40)!r}: {count}" for count, label in few[:SHOWN])
         hint = "collect more of them, or join them with others"
         found.append(Problem("few-examples", "warning", message, sum(count for count, _ in few), shown, hint))
     unseen = _stripped(sum((one.counts[name] for name in held), Counter())).keys() - train.keys()
     if unseen:
-        message = (
-            f"{len(unseen):,} label{'s' * (len(unseen) > 1)} of {head!r} occur in valid or test but never in train."
-        )
+        message = f"Labels of {head!r} that occur in valid or test but never in train: {len(unseen):,}."
         shown = tuple(repr(shortened(label, 40)) for label in sorted(unseen)[:SHOWN])
         found.append(Problem("unseen-labels", "warning", message, len(unseen), shown, "they cannot be predicted"))
     return found

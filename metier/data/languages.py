@@ -6,6 +6,7 @@ Enough to notice that a data set mixes languages; not meant to label texts.
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 SCRIPTS = (
     ("zh", "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"),
@@ -29,9 +30,12 @@ WORDS = {
     "pt": "o os as e é em que não para uma com do da se por mais no na um foi ao são muito",
     "nl": "de het een en van is dat op te voor met niet zijn aan er ook als bij ik maar door",
 }
-_words = {name: frozenset(words.split()) for name, words in WORDS.items()}
-_word = re.compile(r"[^\W\d_]+")
-LENGTH = 1_000
+_owners: dict[str, list[str]] = {}
+for _name, _list in WORDS.items():
+    for _each in _list.split():
+        _owners.setdefault(_each, []).append(_name)
+_word = re.compile(r"\b[^\W\d_]+\b")
+LENGTH = 400
 KNOWN, FEW = 0.15, 4
 """A Latin text is of a language if so large a share of its words is common there, of at least so many words."""
 
@@ -57,6 +61,9 @@ def _latin(text: str) -> str | None:
     words = [word.lower() for word in _word.findall(text)]
     if len(words) < FEW:
         return None
-    shares = {name: sum(word in common for word in words) / len(words) for name, common in _words.items()}
-    best = max(shares, key=lambda name: shares[name])
-    return best if shares[best] >= KNOWN else None
+    common = Counter(name for word in words for name in _owners.get(word, ()))
+    if not common:
+        return None
+    # of equals the first of `WORDS`: English
+    best = max(WORDS, key=lambda name: common[name])
+    return best if common[best] >= KNOWN * len(words) else None

@@ -76,7 +76,7 @@ class HeadSurvey:
             if target is None:
                 self.missing += 1
                 continue
-            codes[index] = np.uint64(hash(target) & 0xFFFFFFFFFFFFFFFF) | np.uint64(1)
+            codes[index] = np.uint64(hash(_said(target)) & 0xFFFFFFFFFFFFFFFF) | np.uint64(1)
             self._count(target, split, cell)
         self._codes.append(codes)
 
@@ -132,6 +132,7 @@ class Survey:
     near: NearIndex = field(default_factory=NearIndex)
     sample: Sample = field(default_factory=lambda: Sample(SAMPLE))
     _keys: list[np.ndarray] = field(default_factory=list)
+    _pairs: list[np.ndarray] = field(default_factory=list)
     _places: list[np.ndarray] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -143,6 +144,11 @@ class Survey:
         return np.concatenate(self._keys) if self._keys else np.empty(0, dtype=np.uint64)
 
     @property
+    def pairs(self) -> np.ndarray | None:
+        """A key `(rows,)` of the second text of each pair."""
+        return np.concatenate(self._pairs) if self._pairs else None
+
+    @property
     def places(self) -> np.ndarray:
         """The split `(rows,)` of each row: 0 train, 1 valid, 2 test, 3 another, 4 none."""
         return np.concatenate(self._places) if self._places else np.empty(0, dtype=np.int8)
@@ -152,19 +158,23 @@ class Survey:
         keep = any(kind == "tag" for _, kind in self.columns.labels.values())
         raw = [strings(frame, name) for name in self.columns.text]
         clean = [clean_series(texts, keep_length=keep) for texts in raw]
-        self._add_texts(raw, clean)
         splits = self._add_splits(frame)
-        texts = clean[0].to_list()
+        texts = clean[0].to_list() if clean else [""] * frame.height
         for head in self.heads.values():
             head.add(frame[head.column], texts, splits, self.rows)
-        joined = texts if len(clean) == 1 else [f"{a} {b}" for a, b in zip(texts, clean[1].to_list(), strict=True)]
-        for batch in batches(joined):
-            self.near.add(batch)
-        self.sample.add(joined)
+        if clean:
+            self._add_texts(raw, clean)
+            for batch in batches(texts):
+                self.near.add(batch)
+            pairs = clean[1].to_list() if len(clean) > 1 else []
+            self.sample.add([f"{one} {other}" for one, other in zip(texts, pairs, strict=True)] if pairs else texts)
         self.rows += frame.height
 
     def _add_texts(self, raw: Sequence[pl.Series], clean: Sequence[pl.Series]) -> None:
-        keys = text_keys(clean[0]) if len(clean) == 1 else pair_keys(text_keys(clean[0]), text_keys(clean[1]))
+        keys = text_keys(clean[0])
+        if len(clean) > 1:
+            self._pairs.append(text_keys(clean[1]))
+            keys = pair_keys(keys, self._pairs[-1])
         self._keys.append(keys)
         blank = np.ones(len(keys), dtype=bool)
         for texts in clean:
@@ -214,3 +224,10 @@ class Sample:
             best = np.argpartition(self._ranks, self.size)[: self.size]
             self._ranks = self._ranks[best]
             self.texts = [self.texts[index] for index in best]
+
+
+def _said(target: Target) -> object:
+    """What two targets of the same text are compared by: of spans their words, for offsets shift with blanks."""
+    if isinstance(target, tuple):
+        return tuple((item.label, item.text) if isinstance(item, Span) else item for item in target)
+    return target

@@ -10,7 +10,7 @@ from pathlib import Path
 from shutil import copyfileobj
 from typing import TYPE_CHECKING, Any, Literal
 
-from metier.data.encoding import raw_stream, utf8_stream
+from metier.data.encoding import raw_stream, text_lines, utf8_stream
 from metier.data.jsonl import rows_to_frame
 from metier.data.source import SPLITS, Source, sequence_of_dicts
 from metier.errors import DataError
@@ -189,9 +189,7 @@ def excel_frame(path: Path) -> pl.DataFrame:
 
 def line_frames(path: Path, rows: int) -> Iterator[pl.DataFrame]:
     """A text file as a table with the column `text`: one row for each line that is not blank."""
-    with utf8_stream(path) as stream:
-        texts = (line.decode("utf-8").rstrip("\r\n") for line in stream)
-        yield from _text_frames(({"text": text} for text in texts if text.strip()), rows)
+    yield from _text_frames(({"text": text} for text in text_lines(path) if text.strip()), rows)
 
 
 def folder_frames(folder: Path, rows: int) -> Iterator[pl.DataFrame]:

@@ -16,7 +16,7 @@ CountTokens = Callable[[list[str]], tuple[Sequence[int], int, int]]
 """Texts to `(tokens of each text, characters that the tokenizer does not know, characters)`."""
 SHOWN = 3
 TRAIN, OTHER = 0, 3
-MUCH, SOME = 0.05, 0.01
+MUCH, MIXED, SOME = 0.05, 0.02, 0.01
 """Shares from which a problem of some texts is a warning, and from which it is worth a note."""
 
 
@@ -29,16 +29,14 @@ def _contents(survey: Survey) -> list[Finding]:
     found = []
     if survey.empties:
         severity: Severity = "error" if survey.empties == survey.rows else "warning"
-        problem = Problem("empty-text", severity, f"{share(survey.empties, survey.rows)} have no text.", survey.empties,
+        problem = Problem("empty-text", severity, f"Nothing but blanks as text: {share(survey.empties, survey.rows)}.", survey.empties,
                           (), "remove them, or name another text column")  # fmt: skip
         found.append(Finding(problem, tuple((row,) for row in survey.empty[:SHOWN])))
     if survey.invisible:
-        message = (
-            f"{share(survey.invisible, survey.rows)} hold control or zero-width characters; cleaning removes them."
-        )
+        message = f"Control or zero-width characters, which cleaning removes: {share(survey.invisible, survey.rows)}."
         found.append(Finding(Problem("invisible-characters", "note", message, survey.invisible)))
     if survey.replaced:
-        message = f"{share(survey.replaced, survey.rows)} hold U+FFFD, the trace of a character that was lost."
+        message = f"U+FFFD, the trace of a character that was lost: {share(survey.replaced, survey.rows)}."
         hint = "export the data again, in UTF-8"
         found.append(Finding(Problem("lost-characters", "warning", message, survey.replaced, (), hint)))
     return found
@@ -68,7 +66,7 @@ def repeats(survey: Survey) -> list[Finding]:
     found = [*_contradictions(survey, keys), *_leaks(keys, places)]
     if repeated.any():
         rows = np.flatnonzero(repeated)
-        message = f"{share(len(rows), survey.rows)} repeat an earlier text (letter case and white space aside)."
+        message = f"The same as an earlier text, but for letter case and blanks: {share(len(rows), survey.rows)}."
         problem = Problem("duplicates", "warning", message, len(rows), (), "dedup = 'exact' keeps one of each")
         found.append(Finding(problem, tuple((int(first[row]), int(row)) for row in rows[:SHOWN])))
     return found + _near(survey, keys, places)
@@ -77,17 +75,19 @@ def repeats(survey: Survey) -> list[Finding]:
 def _near(survey: Survey, keys: np.ndarray, places: np.ndarray) -> list[Finding]:
     later, earlier = survey.near.pairs()
     differ = keys[later] != keys[earlier]
+    if survey.pairs is not None:  # of a pair the first text is nearly the same and the second quite
+        differ &= survey.pairs[later] == survey.pairs[earlier]
     later, earlier = later[differ], earlier[differ]
     if not len(later):
         return []
     rows, where = np.unique(later, return_index=True)
-    message = f"About {share(len(rows), survey.rows)} are nearly the same as an earlier text."
+    message = f"Nearly the same as an earlier text (estimated): {share(len(rows), survey.rows)}."
     problem = Problem("near-duplicates", "note", message, len(rows), (), "dedup = 'near' keeps one of each kind")
     found = [Finding(problem, tuple((int(earlier[at]), int(later[at])) for at in where[:SHOWN]))]
     across = ((places[later] == TRAIN) != (places[earlier] == TRAIN)) & (np.maximum(places[later], places[earlier]) < 3)
     if across.any():
         count = len(np.unique(later[across]))
-        message = f"About {count:,} texts of valid or test are nearly in train (or the other way round)."
+        message = f"Nearly the same text in train and in valid or test (estimated): {share(count, survey.rows)}."
         groups = tuple((int(a), int(b)) for a, b in zip(earlier[across][:SHOWN], later[across][:SHOWN], strict=True))
         found.append(Finding(Problem("near-leakage", "note", message, count), groups))
     return found
@@ -98,12 +98,14 @@ def _leaks(keys: np.ndarray, places: np.ndarray) -> list[Finding]:
     held = (places > TRAIN) & (places < OTHER)
     leaked = np.flatnonzero((places == TRAIN) & np.isin(keys, keys[held]))
     if len(leaked):
-        message = f"{len(leaked):,} rows of train have a text that is in valid or test too; a fit leaves them out."
+        message = (
+            f"Texts of train that are in valid or test too, which a fit leaves out: {share(len(leaked), len(keys))}."
+        )
         problem = Problem("leakage", "warning", message, len(leaked), (), "remove them from one of the splits")
         found.append(Finding(problem, tuple((int(row), _other(keys, held, row)) for row in leaked[:SHOWN])))
     both = np.flatnonzero((places == 1) & np.isin(keys, keys[places == 2]))
     if len(both):
-        message = f"{len(both):,} rows of valid have a text that is in test too."
+        message = f"Texts of valid that are in test too: {share(len(both), len(keys))}."
         problem = Problem("valid-in-test", "warning", message, len(both), (), "remove them from valid")
         found.append(Finding(problem, tuple((int(row), _other(keys, places == 2, row)) for row in both[:SHOWN])))
     return found
@@ -123,7 +125,7 @@ def _contradictions(survey: Survey, keys: np.ndarray) -> list[Finding]:
         clash = np.flatnonzero(same & (one.codes[rows][1:] != one.codes[rows][:-1]))
         if len(clash):
             count = len(np.unique(keys[rows][clash]))
-            message = f"{count:,} texts stand under different labels of {head!r}."
+            message = f"Texts that stand under different labels of {head!r}: {count:,}."
             problem = Problem("contradictions", "warning", message, count, (), "decide for one label, or remove them")
             found.append(Finding(problem, tuple((int(rows[at]), int(rows[at + 1])) for at in clash[:SHOWN])))
     return found
@@ -143,13 +145,14 @@ def judge_sample(texts: list[str], count_tokens: CountTokens | None, max_length:
 def _mixture(texts: list[str]) -> Problem | None:
     counts = Counter(name for name in map(language, texts) if name)
     total = sum(counts.values())
-    others = total - max(counts.values(), default=0)
-    if total == 0 or others < SOME * total:
+    second = counts.most_common(2)[1][1] if len(counts) > 1 else 0
+    if second < MIXED * total or not second:
         return None
-    names = ", ".join(f"{name} {100 * count / total:.0f} %" for name, count in counts.most_common(5))
-    severity: Severity = "warning" if others >= MUCH * total else "note"
+    shown = [(name, 100 * count / total) for name, count in counts.most_common(5)]
+    names = ", ".join(f"{name} {part:.0f} %" for name, part in shown if part >= 1)
+    severity: Severity = "warning" if second >= MUCH * total else "note"
     hint = "use a backbone that knows these languages, or train one model a language"
-    return Problem("mixed-languages", severity, f"The texts mix languages (roughly): {names}.", others, (), hint)
+    return Problem("mixed-languages", severity, f"The texts mix languages (roughly): {names}.", second, (), hint)
 
 
 def _long(lengths: np.ndarray, max_length: int) -> Problem | None:

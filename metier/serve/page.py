@@ -103,6 +103,7 @@ class TryPage:
     def build(self) -> None:
         """Draws the page of the client that NiceGUI is in."""
         self.opened = not self.service.keys
+        self.paired = bool(self.service.about.get("pair"))
         ui.colors(primary="#0f766e")
         self._dark = ui.dark_mode(THEMES[self.theme])
         ui.add_head_html(f"<script>document.documentElement.lang = '{self._tag()}'</script>")
@@ -150,7 +151,7 @@ class TryPage:
         self._heading("title", "lead")
         self._text = self._area("text", "autofocus")
         self._pair = self._area("pair", "").classes("m-second")
-        self._pair.set_visibility(False)
+        self._pair.set_visibility(self.paired)
         with ui.element("div").classes("m-actions"):
             self._go = ui.button(color=None, on_click=self._predict).props("unelevated no-caps").classes("m-go")
             self._say(lambda: self._go.set_text(self.word("predict")))

@@ -44,8 +44,7 @@ def _loaded(model: Predictor | str | Path) -> Predictor:
         return model
     from metier.model import Model
 
-    loaded: Predictor = Model(model)
-    return loaded
+    return Model(model)
 
 
 def bind(host: str, port: int) -> socket.socket:

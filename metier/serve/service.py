@@ -31,7 +31,7 @@ class Predictor(Protocol):
         """One prediction a head for each document. Never called by two threads at a time."""
 
     def describe(self) -> dict[str, Any]:
-        """`run`, `version`, `backbone`, `created`, and `heads`: `{name: {task, labels, headline}}`."""
+        """`name`, `version`, `backbone`, `created`, `pair`, and `heads`: `{name: {task, labels, headline}}`."""
 
 
 class Service:
@@ -43,7 +43,7 @@ class Service:
         self.about: dict[str, Any] = model.describe()
         self.heads: dict[str, dict[str, Any]] = self.about.get("heads", {})
         self.version = str(self.about.get("version", ""))
-        self.name = str(self.about.get("run") or self.about.get("name") or "")
+        self.name = str(self.about.get("name", ""))
         self.monitor = Monitor()
         self.batcher = Batcher(model.predict, settings.limits, self.monitor.batch_texts.observe)
         self.gate: Gate | None = None

@@ -34,9 +34,7 @@ def levels_of(names: Iterable[str]) -> dict[str, int]:
     numbered = {name: int(found[1]) + 1 for name in names if (found := LAYER.search(name))}
     holders = {LAYER.split(name)[0].split(".")[0] for name in numbered}
     top = max(numbered.values(), default=0) + 1
-    return {
-        name: numbered.get(name, 0 if "" in holders or name.split(".")[0] in holders else top) for name in names
-    }
+    return {name: numbered.get(name, 0 if "" in holders or name.split(".")[0] in holders else top) for name in names}
 
 
 class Optimiser:

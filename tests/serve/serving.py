@@ -47,13 +47,13 @@ class Served:
 
 
 @contextmanager
-def served(*flags, cwd=None, program=STANDIN):
-    """A server in a process of its own. Its standard error is in `process.errors` once it has ended."""
+def served(*flags, cwd=None, program=(STANDIN,)):
+    """A server in a process of its own, once it has said its address. What it complained of: `process.stderr`."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     # Whatever runs the tests, this is a program of its own: NiceGUI behaves otherwise under pytest.
     for name in ("PYTEST_CURRENT_TEST", "NICEGUI_SCREEN_TEST_PORT"):
         environment.pop(name, None)
-    command = [sys.executable, str(program), *map(str, flags)]
+    command = [sys.executable, *map(str, (*program, *flags))]
     with subprocess.Popen(
         command, cwd=cwd or ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

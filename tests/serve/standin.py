@@ -11,7 +11,7 @@ from metier.errors import DataError
 from metier.types import Document, Prediction, Span
 
 ABOUT = {
-    "run": "standin-20260101-000000",
+    "name": "standin-20260101-000000",
     "version": "0123456789abcdef" * 4,
     "backbone": "minilm",
     "created": "2026-01-01T00:00:00Z",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from contextlib import contextmanager
 
@@ -13,19 +12,16 @@ from serving import served
 
 from metier.serve.words import WORDS, preferred, word
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--disable-background-networking", *(["--no-sandbox"] if os.name == "posix" and os.geteuid() == 0 else [])]
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(chromium):
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here (apt-get install chromium)")
     with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
+        started = running.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,146 @@
+"""A run, loaded: what a program that uses Metier holds in its hands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metier.data.source import Source
+from metier.pipeline import load as loading
+from metier.pipeline.evaluate import evaluate as evaluate_run
+from metier.pipeline.train import train as train_run
+from metier.pipeline.watch import Silent, Watch
+from metier.recipe import Recipe
+from metier.run import Run
+from metier.types import Document, Prediction
+
+if TYPE_CHECKING:
+    from metier.predict.runtime import Runtime
+    from metier.tasks.task import Task
+
+Text = str | tuple[str, str] | Document
+"""A text, a pair of texts, or either with an id and metadata."""
+
+
+class Model:
+    """A run, loaded and ready to answer.
+
+    >>> model = metier.load("runs/news")                           # doctest: +SKIP
+    >>> model.predict(["Operating profit rose to EUR 13.1 mn"])    # doctest: +SKIP
+    [{'sentiment': Prediction(label='positive', score=0.97, ...)}]
+
+    Args:
+        run: a run folder. Raises `RunError` where it is missing, damaged or half-written.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        threads: of the processor; 0: all.
+    """
+
+    def __init__(self, run: str | Path, *, device: str = "auto", threads: int = 0) -> None:
+        self._run = Run.open(run)
+        self.recipe: Recipe = Recipe.read(self._run.path / "recipe.toml")
+        self.runtime: Runtime = loading.runtime(self._run, self.recipe, device=device, threads=threads)
+
+    @property
+    def run(self) -> Path:
+        """The folder."""
+        return self._run.path
+
+    @property
+    def heads(self) -> Mapping[str, Task]:
+        """The tasks by the names of their heads."""
+        return self.runtime.tasks
+
+    def predict(self, texts: Text | Iterable[Text], heads: Sequence[str] | None = None) -> list[dict[str, Prediction]]:
+        """One prediction a head for each text; a single string or document gives a list of one.
+
+        Args:
+            texts: strings, pairs of strings, or documents.
+            heads: the heads to answer; all by default.
+        """
+        if isinstance(texts, str | Document):
+            texts = [texts]
+        return self.runtime.predict([document(text) for text in texts], heads)
+
+    def evaluate(self, source: Source, *, split: str | None = None, seed: int | None = None) -> dict[str, Any]:
+        """The figures of every head on labelled data, with 95 % intervals.
+
+        Args:
+            source: a path or a table with the columns that the run was fitted on.
+            split: only rows of this split (`test` by default where the data names splits).
+            seed: of the bootstrap.
+        """
+        return evaluate_run(self.runtime, self.recipe, source, split=split, seed=seed)
+
+    def report(self) -> Path:
+        """The run's report, a web page in one file."""
+        return self.run / "report.html"
+
+    def describe(self) -> dict[str, Any]:
+        """Name, version, heads, backbone and headline figures, as JSON values."""
+        evaluation = self._run.json("evaluation.json")
+        heads = {
+            name: {
+                "task": task.kind,
+                "labels": list(task.labels),
+                "headline": evaluation["heads"].get(name, {}).get("test", {}).get("headline"),
+            }
+            for name, task in self.heads.items()
+        }
+        return {
+            "name": self.run.name,
+            "version": self._run.version,
+            "created": self._run.manifest["created"],
+            "backbone": self.recipe.model.backbone,
+            "method": self.recipe.train.method,
+            "pair": len(self.recipe.data.text) == 2,
+            "heads": heads,
+        }
+
+
+def document(text: Text) -> Document:
+    """A text of any kind as a document."""
+    if isinstance(text, Document):
+        return text
+    if isinstance(text, str):
+        return Document(text)
+    return Document(*text)
+
+
+def load(run: str | Path, *, device: str = "auto", threads: int = 0) -> Model:
+    """The model of a run folder."""
+    return Model(run, device=device, threads=threads)
+
+
+def train(
+    source: Source | Recipe,
+    *,
+    label: str | Sequence[str] | Mapping[str, str] = (),
+    text: str | Sequence[str] = (),
+    task: str | Mapping[str, str] | None = None,
+    out: str | Path | None = None,
+    watch: Watch | None = None,
+    **settings: Any,
+) -> Model:
+    """Fits a model on labelled texts and returns it; its folder is `model.run`.
+
+    Args:
+        source: a path, a polars or pandas DataFrame, a list of dictionaries, or a whole `Recipe`.
+        label: the column or columns to learn, or a mapping from head to column.
+        text: the text column, or two for pairs of texts; found where there is only one that it can be.
+        task: the kind of task, of all heads or by head; guessed from the values.
+        out: the folder of the run; a new one in `runs/` by default.
+        watch: hears of progress.
+        settings: anything of `metier.recipe.TrainPart` (`method`, `epochs`, ...), `seed`, `backbone`, `max_length`,
+            `split`, `group`, `time`.
+
+    Raises:
+        MetierError: for whatever of this its user can mend.
+    """
+    from metier.pipeline.recipes import recipe_of
+
+    if isinstance(source, Recipe):
+        recipe, data = source, None
+    else:
+        recipe, data = recipe_of(source, label=label, text=text, task=task, settings=settings)
+    return Model(train_run(recipe, out=out, source=data, watch=watch or Silent()).path)

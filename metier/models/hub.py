@@ -1,0 +1,82 @@
+"""Encoders of architectures that are not ours, run by transformers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from metier.errors import BackboneError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class HubEncoder(nn.Module):
+    """A transformers encoder behind the interface of `Encoder`, without its frozen-prefix cache.
+
+    Only architectures that transformers itself ships are built; code of a model repository never runs.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        config = model.config
+        self.width = int(config.hidden_size)
+        self.depth = int(getattr(config, "num_hidden_layers", 0))
+        self.window = int(getattr(config, "max_position_embeddings", 512))
+
+    @classmethod
+    def load(cls, folder: Path, dropout: float | None) -> HubEncoder:
+        """From a folder in Hugging Face layout. Raises `BackboneError` where transformers cannot build it."""
+        from transformers import AutoModel
+
+        options = {} if dropout is None else {"hidden_dropout_prob": dropout}
+        try:
+            model = AutoModel.from_pretrained(
+                str(folder), use_safetensors=True, trust_remote_code=False, local_files_only=True, **options
+            )
+        except Exception as error:  # transformers raises whatever its parts raise
+            raise BackboneError(f"{folder} cannot be loaded: {type(error).__name__}: {error}.") from None
+        return cls(model)
+
+    @classmethod
+    def build(cls, config: dict[str, Any]) -> HubEncoder:
+        """Without weights, from a saved configuration."""
+        from transformers import AutoConfig, AutoModel
+
+        kind = config["model_type"]
+        return cls(AutoModel.from_config(AutoConfig.for_model(kind, **config), trust_remote_code=False))
+
+    def resize_vocabulary(self, extra: int) -> None:
+        """Appends rows for new tokens."""
+        self.model.resize_token_embeddings(self.model.get_input_embeddings().num_embeddings + extra)
+
+    @property
+    def words(self) -> nn.Embedding:
+        """The token embedding."""
+        found: nn.Embedding = self.model.get_input_embeddings()
+        return found
+
+    @property
+    def vocabulary(self) -> int:
+        """Rows of the token embedding."""
+        return self.words.num_embeddings
+
+    def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
+        """Hidden states after the last layer, `(rows, length, width)`."""
+        inputs = {"input_ids": ids, "attention_mask": mask.long()}
+        if types is not None and getattr(self.model.config, "type_vocab_size", 0) > 1:
+            inputs["token_type_ids"] = types
+        hidden: Tensor = self.model(**inputs).last_hidden_state
+        return hidden
+
+    def freeze(self, layers: int) -> None:
+        """Stops gradients of the embeddings and of the lowest `layers` layers."""
+        stacks = [item for item in self.model.modules() if isinstance(item, nn.ModuleList) and len(item) == self.depth]
+        if not stacks:
+            raise BackboneError(
+                f"The layers of a {self.model.config.model_type} cannot be told apart.", hint="--method full"
+            )
+        for part in (self.words, *stacks[0][:layers]):
+            part.requires_grad_(False)

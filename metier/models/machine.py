@@ -1,0 +1,114 @@
+"""What the computation runs on: device, precision, threads, processes. Measured, not assumed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from metier.errors import RecipeError
+
+BF16_GAIN = 1.3
+"""How much faster a bfloat16 product must be on this CPU before it is worth its loss of precision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where tensors are and how they are multiplied. `world` processes share a fit; this is number `rank`."""
+
+    device: torch.device
+    dtype: torch.dtype
+    threads: int
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def precision(self) -> str:
+        """`fp32` or `bf16`."""
+        return "bf16" if self.dtype == torch.bfloat16 else "fp32"
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Mixed precision where it pays, nothing elsewhere."""
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
+
+    def average(self, gradients: list[Tensor]) -> None:
+        """Replaces gradients by their mean over all processes, in place."""
+        if self.world == 1:
+            return
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        torch.distributed.all_reduce(flat)
+        flat /= self.world
+        for gradient, part in zip(gradients, torch.split(flat, [item.numel() for item in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
+def machine(device: str = "auto", precision: str = "auto", threads: int = 0) -> Machine:
+    """The machine that a recipe asks for, or the best that there is.
+
+    Under `torchrun` or `accelerate launch` the process group is joined. Raises `RecipeError` for a device that is not there.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    rank, world = _join() if int(os.environ.get("WORLD_SIZE", "1")) > 1 else (0, 1)
+    name = device
+    if device == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        found = torch.device(name)
+        if found.type == "cuda" and world > 1:
+            found = torch.device("cuda", int(os.environ.get("LOCAL_RANK", rank)))
+        torch.zeros(1, device=found)
+    except (RuntimeError, AssertionError):
+        raise RecipeError(f"There is no device {device!r} here.", expected="auto, cpu, cuda, cuda:N or mps") from None
+    return Machine(found, _dtype(found, precision), torch.get_num_threads(), rank, world)
+
+
+def _join() -> tuple[int, int]:
+    from accelerate import PartialState
+
+    state = PartialState(cpu=not torch.cuda.is_available())
+    return int(state.process_index), int(state.num_processes)
+
+
+def _dtype(device: torch.device, precision: str) -> torch.dtype:
+    if precision != "auto":
+        return torch.bfloat16 if precision == "bf16" else torch.float32
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    if device.type != "cpu":
+        return torch.float32
+    return torch.bfloat16 if _bf16_gain() >= BF16_GAIN else torch.float32
+
+
+def _bf16_gain() -> float:
+    """How many times faster this CPU multiplies bfloat16 matrices of an encoder's shape than float32 ones."""
+    return product_rate(torch.bfloat16, 512, 384, 1536) / product_rate(torch.float32, 512, 384, 1536)
+
+
+def product_rate(dtype: torch.dtype, rows: int, inner: int, columns: int, *, tries: int = 5) -> float:
+    """Floating-point operations a second of a matrix product, the best of some tries."""
+    left, right = torch.ones(rows, inner, dtype=dtype), torch.ones(inner, columns, dtype=dtype)
+    best = float("inf")
+    for _ in range(tries):
+        start = time.perf_counter()
+        left @ right
+        best = min(best, time.perf_counter() - start)
+    return 2.0 * rows * inner * columns / best
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Torch's generator at `seed` inside, as it was before outside."""
+    before = torch.get_rng_state()
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)

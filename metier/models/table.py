@@ -1,0 +1,148 @@
+"""Examples as arrays: tokenised rows, the targets and inputs of every head, and batches of both as tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metier.models.tokeniser import Rows, Tokeniser
+from metier.tasks.task import IGNORE, Encoding, Task
+from metier.types import Document, Example, Target
+
+
+@dataclass
+class Batch:
+    """One forward pass. `targets[head]` belong to the rows `present[head]`; `hidden` are cached states of frozen layers."""
+
+    rows: np.ndarray
+    ids: Tensor
+    mask: Tensor
+    types: Tensor
+    inputs: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    targets: dict[str, Tensor] = field(default_factory=dict)
+    present: dict[str, Tensor] = field(default_factory=dict)
+    hidden: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
+
+        def move(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
+
+        return Batch(
+            self.rows,
+            self.ids.to(device, non_blocking=True),
+            self.mask.to(device, non_blocking=True),
+            self.types.to(device, non_blocking=True),
+            {name: move(inputs) for name, inputs in self.inputs.items()},
+            move(self.targets),
+            move(self.present),
+            None if self.hidden is None else self.hidden.to(device, non_blocking=True),
+        )
+
+
+class Table:
+    """The rows of some documents, and what every head needs of them.
+
+    Args:
+        documents: in the order of `Rows.owner`.
+        rows: their windows.
+        tasks: the heads.
+    """
+
+    def __init__(self, documents: Sequence[Document], rows: Rows, tasks: Mapping[str, Task]) -> None:
+        self.documents, self.rows, self.tasks = documents, rows, tasks
+        self.separate = any(task.separate for task in tasks.values())
+        self.inputs = {name: self._stack_inputs(task) for name, task in tasks.items()}
+        self.targets: dict[str, list[np.ndarray]] = {}
+        self.present: dict[str, np.ndarray] = {}
+
+    @classmethod
+    def of(cls, documents: Sequence[Document], tokeniser: Tokeniser, tasks: Mapping[str, Task]) -> Table:
+        """Tokenises documents for these heads."""
+        return cls(documents, tokenised(documents, tokeniser, tasks), tasks)
+
+    def label(self, examples: Sequence[Example]) -> None:
+        """Encodes the targets of the examples that the documents came from."""
+        for name, task in self.tasks.items():
+            self.present[name] = np.array([name in examples[owner].targets for owner in self.rows.owner], dtype=bool)
+            self.targets[name] = [
+                task.encode(examples[owner].targets[name], self.encoding(row)) if there else np.zeros(0)
+                for row, (owner, there) in enumerate(zip(self.rows.owner, self.present[name], strict=True))
+            ]
+
+    def encoding(self, row: int) -> Encoding:
+        """A row as tasks see it."""
+        return self.rows.encoding(row, self.documents[int(self.rows.owner[row])])
+
+    def pieces(self) -> list[list[int]]:
+        """The rows of each document."""
+        found: list[list[int]] = [[] for _ in self.documents]
+        for row, owner in enumerate(self.rows.owner):
+            found[int(owner)].append(row)
+        return found
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each unit of a batch: of each row, or of the longer row of each pair that is kept together."""
+        lengths = self.rows.lengths
+        return lengths.reshape(-1, 2).max(axis=1) * 2 if self.separate else lengths
+
+    def batch(self, units: np.ndarray) -> Batch:
+        """The labelled batch of some units; with `separate` tasks all first texts come before all second ones."""
+        rows = np.concatenate([units * 2, units * 2 + 1]) if self.separate else units
+        batch = self.plain(rows)
+        for name, task in self.tasks.items():
+            if name in self.present:
+                there = self.present[name][rows]
+                batch.present[name] = torch.from_numpy(there)
+                targets = [self.targets[name][row] for row, keep in zip(rows, there, strict=True) if keep]
+                batch.targets[name] = _stacked(targets, batch.ids.shape[1] if task.per_token else 0)
+        return batch
+
+    def plain(self, rows: np.ndarray) -> Batch:
+        """A batch without targets."""
+        lengths = self.rows.lengths[rows]
+        width = int(lengths.max())
+        mask = np.arange(width) < lengths[:, None]
+        flat = np.concatenate([np.arange(self.rows.bounds[row], self.rows.bounds[row + 1]) for row in rows])
+        ids = np.zeros(mask.shape, dtype=np.int64)
+        types = np.zeros(mask.shape, dtype=np.int64)
+        ids[mask], types[mask] = self.rows.ids[flat], self.rows.types[flat]
+        inputs = {
+            name: {key: torch.from_numpy(array[rows]) for key, array in arrays.items()}
+            for name, arrays in self.inputs.items()
+            if arrays
+        }
+        return Batch(rows, torch.from_numpy(ids), torch.from_numpy(mask), torch.from_numpy(types), inputs)
+
+    def _stack_inputs(self, task: Task) -> dict[str, np.ndarray]:
+        if not task.special_tokens or not len(self.rows):
+            return {}
+        found = [task.inputs(self.encoding(row)) for row in range(len(self.rows))]
+        return {key: np.stack([item[key] for item in found]) for key in found[0]}
+
+
+def tokenised(documents: Sequence[Document], tokeniser: Tokeniser, tasks: Mapping[str, Task]) -> Rows:
+    """The rows of documents with all that these tasks ask for."""
+    offsets = any(task.per_token or task.special_tokens for task in tasks.values())
+    return tokeniser.rows(documents, offsets=offsets, separate=any(task.separate for task in tasks.values()))
+
+
+def golds(examples: Sequence[Example], head: str) -> list[Target]:
+    """The targets of the examples that carry this head."""
+    return [example.targets[head] for example in examples if head in example.targets]
+
+
+def _stacked(targets: list[np.ndarray], length: int) -> Tensor:
+    """Targets of rows as one tensor; those per token are padded to `length` with `IGNORE`."""
+    if not length:
+        return torch.from_numpy(np.stack(targets)) if targets else torch.zeros(0)
+    padded = np.full((len(targets), length), IGNORE, dtype=np.int64)
+    for row, target in enumerate(targets):
+        padded[row, : len(target)] = target
+    return torch.from_numpy(padded)

@@ -1,0 +1,152 @@
+"""The stage that judges: calibration, figures with intervals, baselines beside them, doubtful labels."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from metier.evaluate import baselines, evaluation
+from metier.evaluate.findings import HeadFindings
+from metier.evaluate.suspects import suspects
+from metier.models.table import Table, golds
+from metier.pipeline.fit import Fitted
+from metier.pipeline.prepare import Prepared
+from metier.pipeline.watch import Watch
+from metier.predict.runtime import Logits, Runtime
+from metier.tasks.task import Encoding, Task
+from metier.types import Document, Example, Prediction, Target
+
+
+class Judged:
+    """What a head said of the examples of a split that carry it, and what it should have said."""
+
+    def __init__(self, head: str, task: Task, table: Table, examples: Sequence[Example], logits: Logits) -> None:
+        self.head, self.task = head, task
+        there = [index for index, example in enumerate(examples) if head in example.targets]
+        pieces = table.pieces()
+        self.documents: list[Document] = [examples[index].document for index in there]
+        self.golds: list[Target] = golds(examples, head)
+        self.logits: list[np.ndarray] = [logits[head][index] for index in there]
+        self.pieces: list[list[Encoding]] = [[table.encoding(row) for row in pieces[index]] for index in there]
+
+    def predictions(self, task: Task | None = None) -> list[Prediction]:
+        """As the head stands, or as another task object (an uncalibrated one) reads the same logits."""
+        return (task or self.task).decode(self.logits, self.pieces)
+
+    def figures(self, raw: Task | None, seed: int, resamples: int) -> dict[str, Any]:
+        """Every figure of the head on this split; empty where no example carries it."""
+        if not self.golds:
+            return {}
+        before = self.predictions(raw) if raw is not None else None
+        return evaluation.judge(
+            self.task,
+            self.golds,
+            self.predictions(),
+            documents=self.documents,
+            seed=seed,
+            raw=before,
+            resamples=resamples,
+        )
+
+
+def assess(prepared: Prepared, fitted: Fitted, watch: Watch) -> dict[str, HeadFindings]:
+    """Calibrates every head on the validation split and judges it on the test split, baselines beside it."""
+    runtime, tables = prepared.runtime, prepared.tables
+    watch.stage("evaluate", sum(len(tables[split].rows) for split in ("valid", "test")))
+    logits = {split: runtime.logits(tables[split], tick=watch.tick) for split in ("valid", "test")}
+    return {name: _head(prepared, fitted, name, logits) for name in prepared.heads}
+
+
+def _head(prepared: Prepared, fitted: Fitted, name: str, logits: Mapping[str, Logits]) -> HeadFindings:
+    task, recipe = prepared.heads[name], prepared.recipe
+    examples = prepared.dataset.examples
+    raw = copy.copy(task)
+    split = {
+        part: Judged(name, task, prepared.tables[part], examples[part], logits[part]) for part in ("valid", "test")
+    }
+    if split["valid"].golds:
+        task.calibrate(split["valid"].logits, split["valid"].golds, split["valid"].pieces)
+    figures = {part: held.figures(raw, recipe.seed, recipe.evaluate.resamples) for part, held in split.items()}
+    held = split["test"] if split["test"].golds else split["valid"]
+    part = "test" if split["test"].golds else "valid"
+    predictions = held.predictions() if held.golds else []
+    beside = _baselines(prepared, fitted, held, part) if recipe.evaluate.baselines and held.golds else {}
+    return HeadFindings(
+        task=task.kind,
+        test=figures["test"],
+        valid=figures["valid"],
+        baselines=evaluation.beside(task, held.golds, predictions, beside, seed=recipe.seed) if beside else {},
+        confusion=evaluation.confusion(held.golds, predictions),
+        errors=list(evaluation.worst_errors(held.documents, held.golds, predictions)),
+        suspects=list(_suspects(prepared, fitted, name)) if recipe.evaluate.suspects else [],
+        temperature=task.temperature,
+        notes=_notes(prepared, name),
+    )
+
+
+def _baselines(prepared: Prepared, fitted: Fitted, held: Judged, part: str) -> dict[str, list[Prediction]]:
+    """Majority, TF-IDF and the probe on the same documents."""
+    train = prepared.dataset.examples["train"]
+    labelled = [example for example in train if held.head in example.targets]
+    found = baselines.baselines(
+        held.task.kind,
+        [example.document for example in labelled],
+        golds(labelled, held.head),
+        held.documents,
+        seed=prepared.recipe.seed,
+    )
+    if part in fitted.probe and prepared.recipe.train.method != "probe":
+        found["probe"] = _probe(prepared, fitted, held, part)
+    return found
+
+
+def _probe(prepared: Prepared, fitted: Fitted, held: Judged, part: str) -> list[Prediction]:
+    """The probe's predictions, calibrated as the model's are."""
+    task = copy.copy(held.task)
+    examples, tables = prepared.dataset.examples, prepared.tables
+    valid = Judged(held.head, task, tables["valid"], examples["valid"], fitted.probe["valid"])
+    if valid.golds:
+        task.calibrate(valid.logits, valid.golds, valid.pieces)
+    return Judged(held.head, task, tables[part], examples[part], fitted.probe[part]).predictions()
+
+
+def _suspects(prepared: Prepared, fitted: Fitted, name: str) -> list[dict[str, Any]]:
+    """Training examples that are probably mislabelled, for tasks with one label a text."""
+    train, table = prepared.dataset.examples["train"], prepared.tables["train"]
+    if prepared.heads[name].kind not in ("classify", "relate") or fitted.embeddings is None or fitted.rows is None:
+        return []
+    owners = table.rows.owner[fitted.rows]
+    first = {int(owner): position for position, owner in reversed(list(enumerate(owners)))}
+    kept = [owner for owner in sorted(first) if name in train[owner].targets]
+    if not kept:
+        return []
+    labels = [str(train[owner].targets[name]) for owner in kept]
+    vectors = fitted.embeddings[[first[owner] for owner in kept]]
+    documents = [train[owner].document for owner in kept]
+    return [
+        {
+            "id": documents[item.index].id,
+            "text": documents[item.index].text[: evaluation.TEXT],
+            "given": item.given,
+            "suggested": item.suggested,
+            "score": item.score,
+        }
+        for item in suspects(vectors, labels, seed=prepared.recipe.seed)
+    ]
+
+
+def _notes(prepared: Prepared, name: str) -> list[str]:
+    notes = []
+    for split, table in prepared.tables.items():
+        if table.rows.truncated:
+            limit = prepared.runtime.tokeniser.max_length
+            notes.append(f"{table.rows.truncated} of {len(table.documents)} {split} texts were cut at {limit} tokens.")
+    return notes
+
+
+def outcomes(runtime: Runtime, table: Table, examples: Sequence[Example], logits: Logits) -> dict[str, Judged]:
+    """Every head on some examples."""
+    return {name: Judged(name, task, table, examples, logits) for name, task in runtime.tasks.items()}

@@ -1,0 +1,130 @@
+"""From clean, split examples to everything a fit needs: machine, encoder, heads, arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from metier import tasks
+from metier.errors import DataError, RecipeError
+from metier.models import backbone as backbones
+from metier.models import token_cache
+from metier.models.backbone import Backbone
+from metier.models.encoder import Encoder
+from metier.models.machine import Machine, machine, seeded
+from metier.models.network import Network
+from metier.models.table import Table, golds
+from metier.models.tokeniser import Tokeniser
+from metier.pipeline.dataset import Dataset
+from metier.predict.runtime import Runtime
+from metier.recipe import Recipe
+from metier.tasks.tag import Tag
+from metier.tasks.task import Task
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass
+class Prepared:
+    """A run before its fit."""
+
+    recipe: Recipe
+    dataset: Dataset
+    machine: Machine
+    backbone: Backbone
+    runtime: Runtime
+    tables: dict[str, Table]
+
+    @property
+    def network(self) -> Network:
+        """Encoder and heads."""
+        return self.runtime.network
+
+    @property
+    def heads(self) -> dict[str, Task]:
+        """The tasks by the names of their heads."""
+        return self.network.tasks
+
+    def loss_options(self) -> dict[str, dict[str, Any]]:
+        """What each head's loss is told."""
+        settings = self.recipe.train
+        return {
+            name: {
+                "label_smoothing": settings.label_smoothing,
+                "class_weights": self._balance(name) if settings.class_weights == "balanced" else None,
+            }
+            for name in self.heads
+        }
+
+    def _balance(self, head: str) -> np.ndarray | None:
+        """Weights that give every class the same total (King & Zeng 2001): `n / (classes * count)`."""
+        task = self.heads[head]
+        if not task.labels or task.per_token:
+            return None
+        targets = golds(self.dataset.examples["train"], head)
+        counts = np.array([sum(_holds(target, label) for target in targets) for label in task.labels], dtype=np.float64)
+        if task.kind == "multilabel":
+            return (len(targets) - counts) / np.maximum(counts, 1.0)
+        return len(targets) / (len(counts) * np.maximum(counts, 1.0))
+
+
+def _holds(target: Any, label: str) -> bool:
+    return label in target if isinstance(target, tuple) else target == label
+
+
+def prepare(recipe: Recipe, dataset: Dataset) -> Prepared:
+    """Loads the backbone, builds the heads from the training labels and tokenises every split."""
+    found = machine(recipe.train.device, recipe.train.precision, recipe.train.threads)
+    backbone = backbones.find(recipe.model.backbone)
+    heads = build_heads(recipe, dataset)
+    with seeded(recipe.seed):
+        encoder = backbones.load_encoder(backbone, dropout=recipe.model.dropout)
+        tokeniser = Tokeniser(
+            backbones.load_tokenizer(backbone),
+            max_length=min(recipe.model.max_length, encoder.window),
+            stride=recipe.model.stride,
+            window=recipe.model.long == "window",
+        )
+        added = tokeniser.add([token for task in heads.values() for token in task.special_tokens])
+        missing = tokeniser.tokenizer.get_vocab_size() - encoder.vocabulary
+        if added and missing > 0:
+            encoder.resize_vocabulary(missing)
+        network = Network(encoder, heads, pooling=recipe.model.pooling)
+    floors = {name: head.floor for name, head in recipe.heads.items()}
+    runtime = Runtime(network.to(found.device), tokeniser, found, floors)
+    tables = {split: _table(dataset, split, runtime) for split in SPLITS}
+    return Prepared(recipe, dataset, found, backbone, runtime, tables)
+
+
+def build_heads(recipe: Recipe, dataset: Dataset) -> dict[str, Task]:
+    """The tasks of all heads. Raises one `DataError` that names every head that cannot be learned."""
+    heads, problems = {}, []
+    for name, part in recipe.heads.items():
+        targets = golds(dataset.examples["train"], name)
+        try:
+            heads[name] = tasks.build(dataset.kinds[name], targets)
+        except DataError as error:
+            problems.append(f"{name} (column {part.column!r}): {error}")
+        head = heads.get(name)
+        if recipe.model.crf and isinstance(head, Tag):
+            head.crf = True
+    if problems:
+        raise DataError(" ".join(problems))
+    if len({task.separate for task in heads.values()}) > 1:
+        raise RecipeError("An embed head reads the two texts of a pair apart; it cannot share a run with other heads.")
+    return heads
+
+
+def _table(dataset: Dataset, split: str, runtime: Runtime) -> Table:
+    examples = dataset.examples[split]
+    documents = [example.document for example in examples]
+    table = Table(documents, token_cache.rows(documents, runtime.tokeniser, runtime.tasks), runtime.tasks)
+    table.label(examples)
+    return table
+
+
+def can_cache(network: Network) -> bool:
+    """Whether frozen layers can be computed once: our own encoder can be entered in the middle."""
+    return isinstance(network.encoder, Encoder)

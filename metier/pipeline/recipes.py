@@ -1,0 +1,107 @@
+"""Flags and keyword arguments to a recipe: which columns are heads, and what kind of task each is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from metier.data import read
+from metier.data.columns import TEXT
+from metier.data.source import Source
+from metier.errors import RecipeError, nearest
+from metier.recipe import DataPart, EvaluatePart, ModelPart, Part, Recipe, TrainPart
+from metier.tasks import KINDS
+
+PARTS: dict[str, type[Part]] = {"data": DataPart, "model": ModelPart, "train": TrainPart, "evaluate": EvaluatePart}
+
+
+def recipe_of(
+    source: Source,
+    *,
+    label: str | Sequence[str] | Mapping[str, str] = (),
+    text: str | Sequence[str] = (),
+    task: str | Mapping[str, str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> tuple[Recipe, Source | None]:
+    """The recipe that a call describes, and the table itself where the source is no path.
+
+    Raises:
+        DataError: naming every column that is missing.
+        RecipeError: naming every setting that does not exist.
+    """
+    settings = dict(settings or {})
+    seed = settings.pop("seed", None)
+    parts = _by_part(settings)
+    is_path = isinstance(source, str | Path)
+    heads = (
+        {label: label}
+        if isinstance(label, str)
+        else dict(label)
+        if isinstance(label, Mapping)
+        else {n: n for n in label}
+    )
+    texts = (text,) if isinstance(text, str) else tuple(text)
+    kinds = dict.fromkeys(heads, task) if isinstance(task, str) else dict(task or {})
+    for kind in kinds.values():
+        if kind not in KINDS:
+            raise RecipeError(f"There is no task {kind!r}.{nearest(kind, KINDS)}", expected=", ".join(KINDS))
+    roles = {role: parts["data"].get(role) for role in ("split", "group", "time")}
+    columns = read.resolve(source, texts or TEXT, heads, tasks=kinds, roles=roles)
+    if not columns.labels:
+        known = ", ".join(read.columns(source))
+        raise RecipeError("No label column was named.", expected=f"--label with one of the columns {known}")
+    found_kinds = dict.fromkeys(columns.labels, task) if isinstance(task, str) else {}
+    values: dict[str, Any] = {
+        **parts,
+        "heads": {
+            head: {"column": column, "task": found_kinds.get(head, kind)}
+            for head, (column, kind) in columns.labels.items()
+        },
+    }
+    values["data"] = {**values["data"], "text": columns.text, "path": str(source) if is_path else ""}
+    if columns.split and not columns.group and not columns.time:
+        values["data"]["split"] = columns.split
+    if seed is not None:
+        values["seed"] = seed
+    return Recipe.parse(values, "flags"), None if is_path else source
+
+
+def override(
+    recipe: Recipe,
+    *,
+    label: Sequence[str] = (),
+    text: Sequence[str] = (),
+    task: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """A recipe with flags on top: `label` replaces its heads, every other flag the key of its name."""
+    settings = dict(settings or {})
+    seed = settings.pop("seed", None)
+    parts: dict[str, Any] = _by_part(settings)
+    if text:
+        parts["data"]["text"] = tuple(text)
+    recipe = recipe.but(**parts, seed=seed)
+    heads = {name: {"column": name} for name in label} or {
+        name: part.model_dump() for name, part in recipe.heads.items()
+    }
+    if label or task:
+        values = recipe.model_dump()
+        values["heads"] = {name: {**head, "task": task or head.get("task")} for name, head in heads.items()}
+        return Recipe.parse(values, "flags")
+    return recipe
+
+
+def _by_part(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Flat settings under the table of the recipe that has them."""
+    found: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
+    unknown = []
+    for name, value in settings.items():
+        homes = [part for part, model in PARTS.items() if name in model.model_fields]
+        if not homes:
+            unknown.append(f"{name!r}.{nearest(name, [key for model in PARTS.values() for key in model.model_fields])}")
+        elif value is not None:
+            found[homes[0]][name] = value
+    if unknown:
+        raise RecipeError("There is no setting " + " There is no setting ".join(unknown))
+    return found

@@ -1,0 +1,154 @@
+"""A recipe to a run, stage by stage."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from metier import __version__, run
+from metier.data import read
+from metier.data.source import Source
+from metier.errors import MetierError, RunError
+from metier.evaluate.card import write as write_card
+from metier.evaluate.findings import Findings
+from metier.evaluate.report import render
+from metier.models.table import Table
+from metier.pipeline import load
+from metier.pipeline.assess import assess
+from metier.pipeline.dataset import read_dataset
+from metier.pipeline.environment import environment
+from metier.pipeline.fit import Fitted, estimate, fit
+from metier.pipeline.outcomes import save_outcomes
+from metier.pipeline.prepare import Prepared, prepare
+from metier.pipeline.track import FILE as METRICS
+from metier.pipeline.watch import Watch
+from metier.recipe import Recipe
+from metier.run import Run
+
+RECIPE, EVALUATION, REPORT, CARD, ENVIRONMENT = (
+    "recipe.toml",
+    "evaluation.json",
+    "report.html",
+    "card.md",
+    "environment.json",
+)
+
+
+def train(recipe: Recipe, *, out: str | Path | None, source: Source | None, watch: Watch, resume: bool = False) -> Run:
+    """Fits what a recipe describes and leaves a run folder.
+
+    Args:
+        recipe: the description.
+        out: the folder of the run; by default a new one in `runs/`.
+        source: the data where it is no file that `recipe.data.path` names.
+        watch: hears of stages and steps.
+        resume: go on from the checkpoint of `out`.
+    """
+    start = time.perf_counter()
+    path = Path(out) if out is not None else fresh(recipe)
+    staged = run.partial(path) if resume else run.stage(path)
+    if source is not None and not resume:
+        pl.concat(read.frames(source), how="vertical_relaxed").write_parquet(staged / TABLE)
+    dataset = read_dataset(recipe, source if source is not None else recipe.data.path, watch)
+    recipe = dataset.resolve(recipe)
+    prepared = prepare(recipe, dataset)
+    recipe.write(staged / RECIPE)
+    watch.say(
+        f"About {_duration(estimate(prepared))} on this machine ({prepared.machine.device.type}, {prepared.machine.precision})."
+    )
+    fitted = fit(prepared, staged, watch)
+    heads = assess(prepared, fitted, watch)
+    fitted.cost["seconds"] = time.perf_counter() - start
+    if prepared.machine.rank:
+        raise SystemExit(0)
+    findings = _findings(path, prepared, fitted, heads, staged)
+    _save(prepared, findings, staged)
+    return run.seal(path, {"metier": __version__, "data": dataset.fingerprint, "parent": None})
+
+
+def resume(path: str | Path, watch: Watch) -> Run:
+    """Goes on with a fit that was cut off. Raises `RunError` where there is nothing to go on with."""
+    path = Path(path)
+    path = path.with_name(path.name.removesuffix(".partial"))
+    staged = run.partial(path)
+    if not (staged / RECIPE).is_file():
+        known = (
+            f"{path} is a whole run already."
+            if (path / run.MANIFEST).is_file()
+            else f"There is no unfinished run {path}."
+        )
+        raise RunError(known, expected="a run whose training was cut off", hint="metier runs lists what there is")
+    recipe = Recipe.read(staged / RECIPE)
+    table = staged / TABLE
+    return train(recipe, out=path, source=pl.read_parquet(table) if table.is_file() else None, watch=watch, resume=True)
+
+
+TABLE = "data.parquet"
+
+
+def fresh(recipe: Recipe) -> Path:
+    """`runs/NAME-DATE`, a name that is free."""
+    stem = Path(recipe.data.path).name.split(".")[0] or "table"
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    path, number = Path("runs") / f"{stem}-{stamp}", 2
+    while path.exists() or run.partial(path).exists():
+        path, number = Path("runs") / f"{stem}-{stamp}-{number}", number + 1
+    return path
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def _findings(path: Path, prepared: Prepared, fitted: Fitted, heads: dict[str, Any], staged: Path) -> Findings:
+    """All that the report shows."""
+    recipe, cost = prepared.recipe, fitted.cost
+    lines = (staged / METRICS).read_text(encoding="utf-8").splitlines()
+    return Findings(
+        name=path.name,
+        heads=heads,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        metier=__version__,
+        method=recipe.train.method,
+        data={**prepared.dataset.summary, "truncated": _share_truncated(prepared)},
+        curve=[json.loads(line) for line in lines],
+        costs={**cost, "peak_memory": int(cost["peak_memory_mib"] * 1024 * 1024)},
+        recipe=(staged / RECIPE).read_text(encoding="utf-8"),
+        environment=environment(prepared.machine),
+        backbone={
+            "name": prepared.backbone.name,
+            "licence": prepared.backbone.licence,
+            "sha256": prepared.backbone.sha256,
+            "parameters": cost["parameters"],
+        },
+    )
+
+
+def _share_truncated(prepared: Prepared) -> float:
+    tables: list[Table] = list(prepared.tables.values())
+    return sum(table.rows.truncated for table in tables) / max(1, sum(len(table.documents) for table in tables))
+
+
+def _save(prepared: Prepared, findings: Findings, staged: Path) -> None:
+    """Every file of the run but the manifest."""
+    try:
+        load.save_runtime(prepared.runtime, staged)
+        run.write_text(staged / ENVIRONMENT, json.dumps(findings.environment, indent=1))
+        findings.write(staged / EVALUATION)
+        save_outcomes(prepared, staged)
+        render(findings, staged / REPORT)
+        write_card(findings, staged / CARD)
+        (staged / TABLE).unlink(missing_ok=True)
+    except MetierError:
+        raise
+    except OSError as error:
+        raise RunError(
+            f"The run could not be saved in {staged}: {error.strerror}.", hint="free some disk space"
+        ) from error

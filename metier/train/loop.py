@@ -1,0 +1,196 @@
+"""The training loop: a generator that yields what happened. Whoever calls it draws, writes, saves, stops."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from metier.models.table import Batch
+from metier.train.optimiser import Optimiser
+from metier.train.schedule import scale
+
+
+class Source(Protocol):
+    """Where batches come from: `plan` lays out an epoch, `batch` makes one of its batches."""
+
+    def plan(self, epoch: int) -> list[np.ndarray]: ...
+    def batch(self, units: np.ndarray) -> Batch: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a fit runs. `evaluations` an epoch; `patience` evaluations without a better one end it (0: never)."""
+
+    epochs: float
+    accumulate: int = 1
+    clip: float = 1.0
+    warmup: float = 0.1
+    schedule: str = "linear"
+    ema: float | None = None
+    evaluations: int = 1
+    patience: int = 0
+
+
+@dataclass(slots=True)
+class Record:
+    """One step: `loss` and `norm` (of the gradient) as they were, `valid` where an evaluation followed."""
+
+    step: int
+    epoch: int
+    progress: float
+    loss: float
+    norm: float
+    rate: float
+    examples: int
+    tokens: int
+    seconds: float
+    valid: dict[str, float] | None = None
+    best: bool = False
+
+
+@dataclass(slots=True)
+class State:
+    """Where a fit stands: all that a checkpoint must hold beside weights, optimiser and generator."""
+
+    step: int = 0
+    epoch: int = 0
+    position: int = 0
+    best_value: float = float("-inf")
+    stale: int = 0
+    stopped: bool = False
+    best: dict[str, Tensor] = field(default_factory=dict)
+    average: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass
+class Fit:
+    """What a loop works on. `objective` maps a batch to a scalar loss; `evaluate` returns figures with a `metric`.
+
+    `average_gradients` is called before each update (several processes share a fit); by default nothing happens.
+    """
+
+    network: nn.Module
+    optimiser: Optimiser
+    source: Source
+    objective: Callable[[Batch], Tensor]
+    evaluate: Callable[[], Mapping[str, float]] | None
+    settings: Settings
+    state: State = field(default_factory=State)
+    average_gradients: Callable[[], None] = lambda: None
+
+
+def steps(fit: Fit) -> Iterator[Record]:
+    """Fits `fit.network`, one update a record. Resumes where `fit.state` stands.
+
+    The equivalent plain loop::
+
+        for epoch in epochs:
+            for units in source.plan(epoch):
+                objective(source.batch(units)).backward()
+                optimiser.clip(...); optimiser.step(...); optimiser.zero_grad()
+
+    After the last record `restore_best` gives the network its best weights.
+    """
+    settings, state = fit.settings, fit.state
+    while state.epoch < settings.epochs and not state.stopped:
+        batches = fit.source.plan(state.epoch)
+        groups = [batches[at : at + settings.accumulate] for at in range(0, len(batches), settings.accumulate)]
+        last = min(len(groups), max(1, round(len(groups) * (settings.epochs - state.epoch))))
+        due = {round(last * (turn + 1) / settings.evaluations) - 1 for turn in range(settings.evaluations)}
+        while state.position < last:
+            position, epoch = state.position, state.epoch
+            record = _update(fit, groups[position], (epoch + position / len(groups)) / settings.epochs)
+            state.position += 1
+            if position + 1 == last:
+                state.epoch, state.position = epoch + 1, 0
+            if position in due and fit.evaluate is not None:
+                _judge(fit, record)
+            yield record
+            if state.stopped or state.epoch != epoch:
+                break
+
+
+def restore_best(fit: Fit) -> None:
+    """Ends a fit: the network gets the weights of its best evaluation (without any: the averaged ones, if there are)."""
+    fit.optimiser.close()
+    chosen = fit.state.best or fit.state.average
+    if chosen:
+        fit.network.load_state_dict(chosen, strict=False)
+
+
+def _update(fit: Fit, group: list[np.ndarray], progress: float) -> Record:
+    """Forward, backward and one optimiser step over a group of batches."""
+    start = time.perf_counter()
+    fit.network.train()
+    loss, examples, tokens = 0.0, 0, 0
+    for units in group:
+        batch = fit.source.batch(units)
+        part = fit.objective(batch) / len(group)
+        part.backward()  # type: ignore[no-untyped-call]
+        loss += float(part.detach())
+        examples += len(batch.rows)
+        tokens += int(batch.mask.sum())
+    fit.average_gradients()
+    norm = fit.optimiser.clip(fit.settings.clip)
+    rate = scale(progress, warmup=fit.settings.warmup, shape=fit.settings.schedule)
+    fit.optimiser.step(rate)
+    fit.optimiser.zero_grad()
+    fit.state.step += 1
+    _follow(fit)
+    seconds = time.perf_counter() - start
+    return Record(fit.state.step, fit.state.epoch, progress, loss, norm, rate, examples, tokens, seconds)
+
+
+def _follow(fit: Fit) -> None:
+    """Moves the exponential average of the weights, if one is kept, with a bias-corrected decay."""
+    if fit.settings.ema is None:
+        return
+    fit.optimiser.flush()
+    decay = min(fit.settings.ema, (1 + fit.state.step) / (10 + fit.state.step))
+    with torch.no_grad():
+        for name, weight in _trainable(fit.network).items():
+            if name not in fit.state.average:
+                fit.state.average[name] = weight.detach().clone()
+            else:
+                fit.state.average[name].lerp_(weight.detach(), 1.0 - decay)
+
+
+def _judge(fit: Fit, record: Record) -> None:
+    """Evaluates, keeps the best weights, counts evaluations that were no better."""
+    assert fit.evaluate is not None
+    fit.optimiser.flush()
+    fit.network.eval()
+    with torch.no_grad(), _averaged(fit):
+        record.valid = dict(fit.evaluate())
+        record.best = record.valid["metric"] > fit.state.best_value
+        if record.best:
+            fit.state.best_value, fit.state.stale = record.valid["metric"], 0
+            fit.state.best = {name: weight.detach().clone() for name, weight in _trainable(fit.network).items()}
+        else:
+            fit.state.stale += 1
+    fit.state.stopped = bool(fit.settings.patience) and fit.state.stale >= fit.settings.patience
+
+
+@contextmanager
+def _averaged(fit: Fit) -> Iterator[None]:
+    """Inside, the network has its averaged weights, if any are kept."""
+    weights = _trainable(fit.network) if fit.state.average else {}
+    current = {name: weight.detach().clone() for name, weight in weights.items()}
+    for name, weight in weights.items():
+        weight.copy_(fit.state.average[name])
+    try:
+        yield
+    finally:
+        for name, weight in weights.items():
+            weight.copy_(current[name])
+
+
+def _trainable(network: nn.Module) -> dict[str, Tensor]:
+    return {name: weight for name, weight in network.named_parameters() if weight.requires_grad}

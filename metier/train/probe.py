@@ -1,0 +1,133 @@
+"""The probe: heads fitted to convergence on a frozen encoder.
+
+For a linear head the problem is convex (multinomial logistic regression for `classify`, ridge regression for `score`),
+so L-BFGS (Liu & Nocedal 1989) finds its one solution; the strength of the L2 penalty is chosen on validation texts.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from metier.data.batches import by_length
+from metier.models.network import Network
+from metier.models.table import Batch, Table
+from metier.tasks.task import Task
+
+PENALTIES = (1e-3, 1e-4, 1e-5, 1e-6)
+"""Candidates for the L2 penalty, relative to the mean square of a feature; strong first, each starts from the last."""
+ITERATIONS = 60
+
+
+@dataclass
+class Features:
+    """What heads see of some rows: batches with the hidden states of the last layer, and their pooled vectors."""
+
+    batches: list[Batch]
+    hidden: list[Tensor | None]
+    pooled: list[Tensor]
+
+
+@torch.no_grad()
+def features(network: Network, table: Table, tick: Callable[[int], None] = lambda rows: None) -> Features:
+    """One pass of the encoder over a table. Hidden states are kept only where a head needs more than the pooled vector."""
+    deep = any(task.per_token or task.special_tokens for task in network.tasks.values())
+    network.eval()
+    found = Features([], [], [])
+    for units in by_length(table.lengths, size=128, tokens=4096):
+        batch = table.batch(units).to(network.device)
+        hidden = network.encode(batch)
+        found.batches.append(batch)
+        found.hidden.append(hidden if deep else None)
+        found.pooled.append(network.pool(hidden, batch.mask))
+        tick(len(units))
+    return found
+
+
+def fit(
+    network: Network,
+    train: Features,
+    options: Mapping[str, Mapping[str, Any]],
+    judge: Callable[[str, nn.Module], float] | None,
+) -> dict[str, float]:
+    """Fits every head of the network in place and returns the penalty of each.
+
+    Args:
+        network: its encoder stays as it is.
+        train: features of the training rows.
+        options: of each head's loss.
+        judge: the validation metric of a head, more is better; without it the middle penalty is taken.
+    """
+    chosen = {}
+    for index, (name, task) in enumerate(network.tasks.items()):
+        best_value, best_state = float("-inf"), None
+        head = network.heads[index].eval()
+        scale = float(torch.cat(train.pooled).square().mean())
+        for penalty in PENALTIES if judge is not None else PENALTIES[1:2]:
+            _solve(name, task, head, train, dict(options[name]), penalty * scale)
+            value = judge(name, head) if judge is not None else 0.0
+            if value > best_value:
+                best_value, best_state = value, copy.deepcopy(head.state_dict())
+                chosen[name] = penalty
+        if best_state is not None:
+            head.load_state_dict(best_state)
+    return chosen
+
+
+def _solve(name: str, task: Task, head: nn.Module, train: Features, options: dict[str, Any], penalty: float) -> None:
+    """Minimises the mean loss over all training rows plus `penalty / 2` times the squared weights."""
+    parameters = [parameter for parameter in head.parameters() if parameter.requires_grad]
+    if not parameters:
+        return
+    options["label_smoothing"] = 0.0
+    solver = torch.optim.LBFGS(parameters, max_iter=ITERATIONS, history_size=10, line_search_fn="strong_wolfe")
+    parts = _parts(name, task, train)
+    total = sum(weight for _, _, weight in parts)
+    if not total:
+        return
+
+    def closure() -> float:
+        solver.zero_grad()
+        value = 0.0
+        for run, targets, weight in parts:
+            loss = task.loss(run(head), targets, options) * (weight / total)
+            loss.backward()  # type: ignore[no-untyped-call]
+            value += float(loss.detach())
+        decay = sum((item.square().sum() for item in parameters if item.ndim > 1), torch.zeros(())) * (0.5 * penalty)
+        if decay.requires_grad:
+            decay.backward()  # type: ignore[no-untyped-call]
+        return value + float(decay.detach())
+
+    solver.step(closure)  # type: ignore[no-untyped-call]
+
+
+def _parts(name: str, task: Task, train: Features) -> list[tuple[Callable[[nn.Module], Tensor], Tensor, int]]:
+    """Pieces of the training set for one head: how to compute its logits, its targets, its share of the mean."""
+    if task.per_token or task.special_tokens:
+        return [
+            (_deep(batch, hidden, pooled, name), batch.targets[name], int(batch.present[name].sum()))
+            for batch, hidden, pooled in zip(train.batches, train.hidden, train.pooled, strict=True)
+            if hidden is not None and bool(batch.present[name].any())
+        ]
+    pairs = [(pooled, batch) for pooled, batch in zip(train.pooled, train.batches, strict=True)]
+    if task.separate:
+        return []
+    pooled = torch.cat([vectors[batch.present[name]] for vectors, batch in pairs])
+    targets = torch.cat([batch.targets[name] for _, batch in pairs if len(batch.targets[name])])
+    nothing = torch.zeros(0)
+    return [(lambda head: head(nothing, nothing, pooled), targets, len(pooled))]
+
+
+def _deep(batch: Batch, hidden: Tensor, pooled: Tensor, name: str) -> Callable[[nn.Module], Tensor]:
+    there = batch.present[name]
+
+    def run(head: nn.Module) -> Tensor:
+        logits: Tensor = head(hidden, batch.mask, pooled, **batch.inputs.get(name, {}))
+        return logits[there]
+
+    return run
