@@ -118,10 +118,7 @@ def sentences(path: Path) -> Iterator[Sentence]:
 
 def _cells(line: str) -> tuple[str, str]:
     """The first and the last cell of a line; no token where there is one cell only."""
-    if "\t" in line:
-        cells = line.split("\t")
-    else:
-        cells = [cell for cell in line.split(" ") if cell]
+    cells = line.split("\t") if "\t" in line else [cell for cell in line.split(" ") if cell]
     return (cells[0].strip(" ") if len(cells) > 1 else ""), cells[-1].strip()
 
 

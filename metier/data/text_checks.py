@@ -29,8 +29,9 @@ def _contents(survey: Survey) -> list[Finding]:
     found = []
     if survey.empties:
         severity: Severity = "error" if survey.empties == survey.rows else "warning"
-        problem = Problem("empty-text", severity, f"Nothing but blanks as text: {share(survey.empties, survey.rows)}.", survey.empties,
-                          (), "remove them, or name another text column")  # fmt: skip
+        message = f"Nothing but blanks as text: {share(survey.empties, survey.rows)}."
+        hint = "remove them, or name another text column"
+        problem = Problem("empty-text", severity, message, survey.empties, (), hint)
         found.append(Finding(problem, tuple((row,) for row in survey.empty[:SHOWN])))
     if survey.invisible:
         message = f"Control or zero-width characters, which cleaning removes: {share(survey.invisible, survey.rows)}."
