@@ -33,7 +33,7 @@ LABELS_SHOWN = 30
 
 def write(findings: Findings, out: Path) -> Path:
     """Writes the card and returns its path."""
-    out.write_text(card(findings), encoding="utf-8")
+    out.write_bytes(card(findings).encode("utf-8", errors="replace"))
     return out
 
 

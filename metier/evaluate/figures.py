@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -91,15 +91,21 @@ def curve(records: Sequence[Mapping[str, Any]], key: str) -> Markup | None:
     parts = np.array_split(np.array(points), min(_POINTS, len(points)))
     means = [(float(part[:, 0].mean()), float(part[:, 1].mean())) for part in parts]
     top = max(value for _, value in means)
-    axes = Axis("step", 0.0, points[-1][0]), Axis(key, min(0.0, *(v for _, v in means)), top * 1.08 or 1.0)
+    share = key == "rate"
+    axes = (
+        Axis("step", 0.0, points[-1][0]),
+        Axis(key, min(0.0, *(v for _, v in means)), top * 1.08 or 1.0, percent=share),
+    )
     return charts.lines([Series(means, "own" if key == "loss" else "other")], *axes, title=key)
 
 
-def validation(records: Sequence[Mapping[str, Any]]) -> tuple[Markup, list[str]] | None:
+def validation(records: Sequence[Mapping[str, Any]], heads: Collection[str]) -> tuple[Markup, list[str]] | None:
     """The validation headline of every head over the steps, and the heads in the order of their colours."""
     by_head: dict[str, list[tuple[float, float]]] = {}
     for record in records:
         for name, value in (record.get("valid") or {}).items():
+            if name not in heads:
+                continue  # what the fit is steered by, e.g. the mean of the heads
             value = value.get("headline", {}).get("value") if isinstance(value, Mapping) else value
             if isinstance(value, int | float) and record.get("step") is not None:
                 by_head.setdefault(name, []).append((float(record["step"]), float(value)))

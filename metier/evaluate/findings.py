@@ -12,6 +12,8 @@ from metier.errors import RunError
 from metier.evaluate.evaluation import finite
 
 SIGNIFICANT = 0.05
+CURVE = 2000
+"""Records of the training that are kept: `metrics.jsonl` has the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class Findings:
         heads: by name.
         data: `source`, `fingerprint`, `rows` (by split), `duplicates`, `leaked`, `truncated` (share of the texts),
             `windows` (share of the texts that were cut in several), `languages`; all optional.
-        curve: the records of `metrics.jsonl`: `step`, `epoch`, `loss`, `lr`, `valid` (headline by head); all optional.
+        curve: the records of `metrics.jsonl`: `step`, `epoch`, `loss`, `lr` (or `rate`, the share of its peak), `valid`
+            (headline by head); all optional. Of more than 2,000 a part is kept.
         costs: `seconds`, `examples_per_second`, `peak_memory` (bytes), `parameters`, `stages` (seconds by name).
         recipe: the resolved recipe as TOML. environment: versions and machine.
         backbone: `name`, `licence`, `parameters`, `sha256`; all optional.
@@ -79,7 +82,7 @@ class Findings:
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; NaN and the infinities become `None`."""
-        plain: dict[str, Any] = finite(asdict(self))
+        plain: dict[str, Any] = finite({**asdict(self), "curve": _thinned(self.curve)})
         return plain
 
     @classmethod
@@ -90,7 +93,8 @@ class Findings:
 
     def write(self, path: Path) -> None:
         """Saves as JSON."""
-        path.write_text(json.dumps(self.to_json(), ensure_ascii=False, indent=1, allow_nan=False), encoding="utf-8")
+        text = json.dumps(self.to_json(), ensure_ascii=False, indent=1, allow_nan=False)
+        path.write_bytes(text.encode("utf-8", errors="replace"))  # a lone surrogate has no UTF-8
 
     @classmethod
     def read(cls, path: Path) -> Findings:
@@ -99,6 +103,12 @@ class Findings:
             return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{path} cannot be read: {error}.", expected="the evaluation of a run") from error
+
+
+def _thinned(records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Evenly chosen records, and all those with an evaluation."""
+    stride = -(-len(records) // CURVE)
+    return [record for at, record in enumerate(records) if at % max(stride, 1) == 0 or record.get("valid")]
 
 
 def _known(cls: type, saved: Mapping[str, Any]) -> dict[str, Any]:

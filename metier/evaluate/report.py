@@ -43,7 +43,8 @@ def render(findings: Findings, out: Path, *, lang: str = "en") -> Path:
     Returns:
         `out`.
     """
-    out.write_text(page(findings, lang=lang), encoding="utf-8")
+    # A lone surrogate, which a text of a user may hold, has no UTF-8.
+    out.write_bytes(page(findings, lang=lang).encode("utf-8", errors="replace"))
     return out
 
 
@@ -61,7 +62,7 @@ def page(findings: Findings, *, lang: str = "en") -> str:
         method=findings.method or "?",
         backbone=findings.backbone.get("name", "?"),
         heads=[_head(name, head) for name, head in findings.heads.items()],
-        training=_training(findings.curve),
+        training=_training(findings),
         data=_data(findings.data),
         rows=findings.data.get("rows") or {},
         costs=_costs(findings),
@@ -249,11 +250,12 @@ def _errors_title(head: HeadFindings) -> str:
     return "The mistakes that the model was surest of."
 
 
-def _training(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    valid = figures.validation(records)
+def _training(findings: Findings) -> dict[str, Any]:
+    records = findings.curve
+    valid = figures.validation(records, findings.heads)
     return {
         "loss": figures.curve(records, "loss"),
-        "lr": figures.curve(records, "lr"),
+        "lr": figures.curve(records, "lr") or figures.curve(records, "rate"),
         "valid": valid[0] if valid else None,
         "heads": valid[1] if valid else [],
     }

@@ -220,6 +220,23 @@ def test_drawn_again_from_what_was_saved(three, tmp_path):
     assert Findings.from_json(saved).name == three.name
 
 
+def test_long_fits_and_lone_surrogates(tmp_path):
+    steps = [
+        {"step": i, "loss": 1 / i, "rate": 0.5, "valid": {"a": 0.5, "metric": 0.5} if i == 7777 else None}
+        for i in range(1, 9001)
+    ]
+    errors = [{"id": "1", "text": "half \ud83d", "gold": "x", "predicted": "y", "score": 0.5}]
+    run = Findings(name="long", heads={"a": HeadFindings("classify", errors=errors)}, curve=steps)
+    run.write(tmp_path / "evaluation.json")
+    again = Findings.read(tmp_path / "evaluation.json")
+    assert len(again.curve) < 2100
+    assert any(record["valid"] for record in again.curve)
+    text = render(run, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert 'class="key head0">a<' in text
+    assert ">metric<" not in text
+    assert card.write(run, tmp_path / "card.md").exists()
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"heads": 3}', '{"heads": {"a": {}}, "name": "x"}'])
 def test_broken_findings_are_refused(text, tmp_path):
     (tmp_path / "evaluation.json").write_text(text)
