@@ -34,8 +34,12 @@ class Progress:
     def __enter__(self) -> Self:
         if self.console.is_terminal:
             columns = (
-                TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
-            )  # fmt: skip
+                TextColumn("{task.description:<24}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+            )
             self.bars = Bars(*columns, console=self.console)
             self.bars.start()
         return self

@@ -36,7 +36,7 @@ class Span:
 
 
 Target = str | float | tuple[str, ...] | tuple[Span, ...]
-"""What a head should say: a label (`classify`, `relate`), several (`multilabel`), spans (`tag`), a number (`score`, `embed`)."""
+"""What a head should say: a label (`classify`, `relate`), several (`multilabel`), spans (`tag`), a number (the others)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Example:
 class Prediction:
     """What one head says of one document.
 
-    `label` has the type of the task's `Target` (for `embed`: the similarity of the pair, or the vector of a single text).
+    `label` has the type of the task's `Target` (for `embed`: the similarity of a pair, or the vector of a lone text).
     `score` is the calibrated probability of `label`; `abstain` says that it lies under the operator's floor.
     """
 

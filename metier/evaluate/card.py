@@ -73,7 +73,7 @@ def _header(findings: Findings) -> str:
 
 
 def _results(findings: Findings) -> list[dict[str, Any]]:
-    source = str(findings.data.get("source") or "unnamed")
+    source = Path(str(findings.data.get("source") or "unnamed")).name
     return [
         {
             "task": {"type": PIPELINES.get(head.task, head.task), "name": name},
@@ -111,7 +111,8 @@ def _data(findings: Findings) -> str:
     rows = [(f"rows, {split}", f"{count:,}") for split, count in (data.get("rows") or {}).items()]
     for key, phrase in (("source", "source"), ("fingerprint", "SHA-256"), ("duplicates", "duplicates removed")):
         if data.get(key) not in (None, ""):
-            rows.append((phrase, str(data[key])))
+            # A card is published: the name of a file says enough, its folder may say too much.
+            rows.append((phrase, Path(str(data[key])).name))
     if data.get("leaked") is not None:
         rows.append(("rows removed from train because they stand in valid or test", str(data["leaked"])))
     if data.get("truncated") is not None:

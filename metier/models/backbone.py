@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -92,20 +93,20 @@ def _download(name: str) -> Path:
     """The Hugging Face cache, else the hub."""
     try:
         from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     except ImportError:
         raise MissingExtra("huggingface_hub", "train") from None
-    try:
+    with suppress(LocalEntryNotFoundError, HFValidationError):  # not in the cache: the hub is asked next
         return Path(snapshot_download(name, allow_patterns=HUB_FILES, local_files_only=True))
-    except Exception:  # not in the cache: the hub's own errors have no common class that is stable
-        try:
-            return Path(snapshot_download(name, allow_patterns=HUB_FILES))
-        except Exception as error:
-            raise BackboneError(
-                f"The backbone {name!r} is neither in the Hugging Face cache nor could the hub be asked for it "
-                f"({type(error).__name__}).",
-                expected="minilm (packaged), a local folder, or a Hugging Face id",
-                hint="check the name and the network",
-            ) from None
+    try:
+        return Path(snapshot_download(name, allow_patterns=HUB_FILES))
+    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError, ValueError) as error:
+        raise BackboneError(
+            f"The backbone {name!r} is neither in the Hugging Face cache nor could the hub be asked for it "
+            f"({type(error).__name__}).",
+            expected="minilm (packaged), a local folder, or a Hugging Face id",
+            hint="check the name and the network",
+        ) from None
 
 
 def _read(name: str, folder: Path, licence: str = "see its model card") -> Backbone:
@@ -145,7 +146,7 @@ def load_tokenizer(backbone: Backbone) -> Tokenizer:
         slow = AutoTokenizer.from_pretrained(str(backbone.folder), use_fast=True, trust_remote_code=False)
         found: Tokenizer = slow.backend_tokenizer
         return found
-    except Exception as error:
+    except (OSError, ValueError, KeyError, ImportError, AttributeError) as error:
         raise BackboneError(f"{backbone.folder} has no tokenizer that can be read ({type(error).__name__}).") from None
 
 

@@ -36,7 +36,7 @@ class HubEncoder(nn.Module):
             model = AutoModel.from_pretrained(
                 str(folder), use_safetensors=True, trust_remote_code=False, local_files_only=True, **options
             )
-        except Exception as error:  # transformers raises whatever its parts raise
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError, TypeError) as error:
             raise BackboneError(f"{folder} cannot be loaded: {type(error).__name__}: {error}.") from None
         return cls(model)
 

@@ -52,7 +52,8 @@ class Machine:
 def machine(device: str = "auto", precision: str = "auto", threads: int = 0) -> Machine:
     """The machine that a recipe asks for, or the best that there is.
 
-    Under `torchrun` or `accelerate launch` the process group is joined. Raises `RecipeError` for a device that is not there.
+    Under `torchrun` or `accelerate launch` the process group is joined. Raises `RecipeError` for a device that is
+    not there.
     """
     if threads:
         torch.set_num_threads(threads)

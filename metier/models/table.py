@@ -16,7 +16,7 @@ from metier.types import Document, Example, Target
 
 @dataclass
 class Batch:
-    """One forward pass. `targets[head]` belong to the rows `present[head]`; `hidden` are cached states of frozen layers."""
+    """One forward pass. `targets[head]` belong to the rows `present[head]`; `hidden`: cached states of frozen layers."""
 
     rows: np.ndarray
     ids: Tensor

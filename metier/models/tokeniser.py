@@ -137,13 +137,13 @@ class Tokeniser:
                 truncated += self._add_pair(builder, index, text, next(pairs))
         return builder.rows(truncated)
 
-    def count(self, texts: Sequence[str]) -> tuple[np.ndarray, int, int]:
+    def count(self, texts: Sequence[str]) -> tuple[list[int], int, int]:
         """`(tokens of each text, characters that became the unknown token, characters)`."""
         unknown_name = getattr(self.tokenizer.model, "unk_token", None)
         unknown = self.tokenizer.token_to_id(unknown_name) if unknown_name else None
-        lengths, lost = np.zeros(len(texts), dtype=np.int64), 0
-        for index, raw in enumerate(self.tokenizer.encode_batch(list(texts), add_special_tokens=False)):
-            lengths[index] = len(raw.ids) + len(self.layout.before) + len(self.layout.after)
+        lengths, lost = [], 0
+        for raw in self.tokenizer.encode_batch(list(texts), add_special_tokens=False):
+            lengths.append(len(raw.ids) + len(self.layout.before) + len(self.layout.after))
             if unknown is not None and unknown in raw.ids:
                 lost += sum(b - a for token, (a, b) in zip(raw.ids, raw.offsets, strict=True) if token == unknown)
         return lengths, lost, sum(len(text) for text in texts)

@@ -58,9 +58,8 @@ def train(recipe: Recipe, *, out: str | Path | None, source: Source | None, watc
     recipe = dataset.resolve(recipe)
     prepared = prepare(recipe, dataset)
     recipe.write(staged / RECIPE)
-    watch.say(
-        f"About {_duration(estimate(prepared))} on this machine ({prepared.machine.device.type}, {prepared.machine.precision})."
-    )
+    where = f"{prepared.machine.device.type}, {prepared.machine.precision}"
+    watch.say(f"About {_duration(estimate(prepared))} on this machine ({where}).")
     fitted = fit(prepared, staged, watch)
     heads = assess(prepared, fitted, watch)
     fitted.cost["seconds"] = time.perf_counter() - start

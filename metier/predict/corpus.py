@@ -27,7 +27,7 @@ DONE = "done.json"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is scored and where to: `identity` names source, run and columns; shards of another job are not continued."""
+    """What is scored, and where to. `identity` names source, run and columns: shards of another job do not count."""
 
     out: Path
     identity: Mapping[str, Any]

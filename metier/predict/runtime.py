@@ -1,4 +1,4 @@
-"""Documents to predictions in torch: tokenise, sort by length, one forward pass for all heads, merge windows, decode."""
+"""Documents to predictions in torch: tokenise, sort by length, one pass for all heads, merge windows, decode."""
 
 from __future__ import annotations
 

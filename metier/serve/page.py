@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from metier.serve.words import LANGUAGES, preferred, word
 from metier.types import Document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -46,7 +47,11 @@ def add_page(app: FastAPI, service: Service) -> None:
     """
     core.app.middleware_stack = None
     core.app.user_middleware.clear()
+    own = app.router.lifespan_context
     ui.run_with(app, title="Metier", favicon=FAVICON, dark=None, tailwind=False, show_welcome_message=False)
+    # run_with's own lifespan looks through every object of the process for its server, which wakes whatever torch keeps
+    # asleep; NiceGUI's application has all that is needed.
+    app.router.lifespan_context = _both(core.app.router.lifespan_context, own)
     app.router.routes[-1] = PageMount(core.app, service)
     core.app.add_exception_handler(HTTPException, _problem)
     core.app.add_exception_handler(404, _problem)
@@ -57,6 +62,17 @@ def add_page(app: FastAPI, service: Service) -> None:
         language = asked if asked in LANGUAGES else preferred(request.headers.get("accept-language", ""))
         theme = request.cookies.get("metier-theme", "auto")
         TryPage(service, language, theme if theme in THEMES else "auto").build()
+
+
+def _both(outer: Callable[[Any], Any], inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """One lifespan of two: NiceGUI's around the service's."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with outer(core.app), inner(app):
+            yield
+
+    return lifespan
 
 
 async def _problem(_: Request, error: Exception) -> Response:

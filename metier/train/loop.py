@@ -118,7 +118,7 @@ def steps(fit: Fit) -> Iterator[Record]:
 
 
 def restore_best(fit: Fit) -> None:
-    """Ends a fit: the network gets the weights of its best evaluation (without any: the averaged ones, if there are)."""
+    """Ends a fit: the network gets the weights of its best evaluation, without any the averaged ones, if there are."""
     fit.optimiser.close()
     chosen = fit.state.best or fit.state.average
     if chosen:

@@ -35,7 +35,7 @@ class Features:
 
 @torch.no_grad()
 def features(network: Network, table: Table, tick: Callable[[int], None] = lambda rows: None) -> Features:
-    """One pass of the encoder over a table. Hidden states are kept only where a head needs more than the pooled vector."""
+    """One pass of the encoder over a table. Hidden states are kept only where a head needs more than pooled vectors."""
     deep = any(task.per_token or task.special_tokens for task in network.tasks.values())
     network.eval()
     found = Features([], [], [])
