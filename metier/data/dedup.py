@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 BATCH = 5_000
 BATCH_CHARACTERS = 2_000_000
+PAIRS = 400
+"""Texts (two a pair) that are compared at a time."""
 LONGEST = 20_000
 """Near-duplicates are judged by so many characters from the beginning."""
 BANDS, ROWS = 16, 4
@@ -115,8 +117,11 @@ def _near(examples: Sequence[Example], codes: np.ndarray, repeated: np.ndarray) 
     other = text_keys([example.document.pair or "" for example in examples])
     same = (other[later] == other[earlier]) & (codes[later] == codes[earlier]) & ~repeated[later] & ~repeated[earlier]
     drop = np.zeros(len(examples), dtype=bool)
-    for late, early in zip(later[same].tolist(), earlier[same].tolist(), strict=True):
-        drop[late] |= not drop[early]
+    late, early = later[same].tolist(), earlier[same].tolist()
+    # the index estimates; what is thrown away is measured
+    alike = similarities([examples[at].document.text for at in late], [examples[at].document.text for at in early])
+    for one, other_one, score in zip(late, early, alike.tolist(), strict=True):
+        drop[one] |= score >= THRESHOLD and not drop[other_one]
     return drop
 
 
@@ -133,6 +138,25 @@ def batches(texts: Sequence[str]) -> Iterator[list[str]]:
             batch, size = [], 0
     if batch:
         yield batch
+
+
+def similarities(ones: Sequence[str], others: Sequence[str]) -> np.ndarray:
+    """The Jaccard similarity `(n,)` of the shingles of each pair of texts, 0 to 1."""
+    found = [np.empty(0)]
+    both = [text[:LONGEST] for pair in zip(ones, others, strict=True) for text in pair]
+    for start in range(0, len(both), PAIRS):
+        shingles, owner = _shingles(both[start : start + PAIRS])
+        count = len(both[start : start + PAIRS]) // 2
+        apart = _distinct(shingles, owner, owner // 2, count)  # the sizes of the two sets, added
+        union = _distinct(shingles, owner // 2, owner // 2, count)
+        found.append((apart - union) / np.maximum(union, 1))
+    return np.concatenate(found)
+
+
+def _distinct(shingles: np.ndarray, within: np.ndarray, pair: np.ndarray, count: int) -> np.ndarray:
+    """How many different shingles `(count,)` the members of each pair have, told apart by `within`."""
+    _, first = np.unique(pair_keys(mixed(within.astype(np.uint64)), shingles), return_index=True)
+    return np.bincount(pair[first], minlength=count)
 
 
 @dataclass

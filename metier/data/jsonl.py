@@ -132,7 +132,7 @@ def _union(known: Any, values: list[Any]) -> Any:
     import pyarrow as pa
 
     try:
-        found = pa.infer_type(values)
+        found = pa.array(values).type  # infer_type lets mixed types pass
         if known is None or known == found:
             return found
         fields = [pa.schema([("it", kind)]) for kind in (known, found)]

@@ -74,7 +74,7 @@ def _neighbour(path: Path) -> str:
     from metier.errors import nearest
 
     folder = path.parent
-    return nearest(path.name, (item.name for item in folder.iterdir())) if folder.is_dir() else ""
+    return nearest(path.name, [item.name for item in folder.iterdir()]) if folder.is_dir() else ""
 
 
 def _folder(folder: Path) -> list[Part]:
