@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from metier.serve.words import word
+from metier.serve.words import WORDS, word
 from metier.types import Span
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ def measured(about: Mapping[str, Any], language: str) -> str:
     if not isinstance(headline, Mapping) or headline.get("value") is None:
         return ""
     name, value = str(headline.get("name", "")), float(headline["value"])
-    text = f"{_said(f'metric_{name}', language)} <b>{value:.3f}</b>"
+    known = "metric_" + name.lower().replace("-", "_").replace(" ", "_")
+    text = f"{_said(known, language) if known in WORDS else escape(name)} <b>{value:.3f}</b>"
     interval = headline.get("interval")
     if interval:
         text += f" &middot; {_said('interval', language, low=f'{interval[0]:.3f}', high=f'{interval[1]:.3f}')}"

@@ -126,6 +126,7 @@ class TryPage:
         ui.add_css(files("metier.serve").joinpath("page.css").read_text(encoding="utf-8"))
         with ui.element("div").classes("m-page"):
             self._top()
+            self._lasting = len(self._spoken)
             with ui.element("main") as self._main:
                 self._open() if self.opened else self._door()
 
@@ -149,14 +150,14 @@ class TryPage:
                 self._tell(notice, self.word("key_wrong"))
                 return
             self.opened = True
-            self._spoken.clear()
+            del self._spoken[self._lasting :]  # the door speaks no more; the header does
             self._main.clear()
             self._run.set_text(self.service.name)
             with self._main:
                 self._open()
 
         self._heading("title", "key_lead")
-        entry = ui.input(password=True).props("outlined autocomplete=off").classes("m-field")
+        entry = ui.input(password=True).props("outlined autocomplete=off autofocus").classes("m-field")
         entry.on("keydown.enter", open_door)
         self._say(lambda: self._label(entry, "key"))
         notice = self._notice()

@@ -7,8 +7,8 @@ LANGUAGES = ("en", "zh")
 WORDS: dict[str, tuple[str, str]] = {
     "title": ("Try the model", "试用模型"),
     "lead": (
-        "Type a text and see what each head makes of it, and how sure it is.",
-        "输入一段文本，查看每个预测头的判断及其把握程度。",
+        "Type a text and see what the model makes of it, and how sure it is.",
+        "输入一段文本，查看模型在各项任务上的判断及其把握程度。",
     ),
     "text": ("Text", "文本"),
     "pair": ("Second text", "第二段文本"),
@@ -51,17 +51,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "metric_accuracy": ("Accuracy", "准确率"),
     "metric_macro_f1": ("Macro F1", "宏平均 F1"),
     "metric_micro_f1": ("Micro F1", "微平均 F1"),
-    "metric_f1": ("F1", "F1"),
+    "metric_strict_f1": ("Strict F1", "严格 F1"),
     "metric_pearson": ("Pearson correlation", "皮尔逊相关系数"),
     "metric_spearman": ("Spearman correlation", "斯皮尔曼相关系数"),
 }
 
 
 def word(name: str, language: str, **values: object) -> str:
-    """The words of a name, with its values filled in. An unknown name is its own word."""
-    both = WORDS.get(name)
-    if both is None:
-        return name.partition("_")[2].replace("_", " ") or name
+    """The words of a name, with its values filled in. The kind of a task that the page does not know has none."""
+    both = WORDS.get(name, ("", ""))
     return both[LANGUAGES.index(language)].format(**values)
 
 

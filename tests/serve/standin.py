@@ -24,17 +24,17 @@ ABOUT = {
         "topic": {
             "task": "multilabel",
             "labels": ["earnings", "mergers", "people", "regulation"],
-            "headline": {"name": "micro_f1", "value": 0.871, "interval": [0.85, 0.89]},
+            "headline": {"name": "micro-F1", "value": 0.871, "interval": [0.85, 0.89]},
         },
         "entities": {
             "task": "tag",
             "labels": ["COMPANY", "MONEY"],
-            "headline": {"name": "f1", "value": 0.8, "interval": [0.78, 0.82]},
+            "headline": {"name": "strict F1", "value": 0.8, "interval": [0.78, 0.82]},
         },
         "urgency": {
             "task": "score",
             "labels": [],
-            "headline": {"name": "pearson", "value": 0.71, "interval": [0.66, 0.75]},
+            "headline": {"name": "Pearson", "value": 0.71, "interval": [0.66, 0.75]},
         },
     },
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 
 import httpx
 import pytest
@@ -21,8 +22,12 @@ def test_a_mixed_load(seconds):
         assert found["wrong"] == {}
         assert len(found["statuses"]) >= len(KINDS) - 2
         assert found["memory_mib"]["end"] - found["memory_mib"]["after_a_third"] < 12
-        metrics = httpx.get(f"{one.url}/metrics").text
-        assert "metier_queue_texts 0.0" in metrics
-        assert "metier_requests_in_flight 1.0" in metrics, "the one that asks"
+        settled = ("metier_queue_texts 0.0", "metier_requests_in_flight 1.0")  # the one that asks
+        for _ in range(100):
+            metrics = httpx.get(f"{one.url}/metrics").text
+            if all(line in metrics for line in settled):
+                break
+            time.sleep(0.1)
+        assert all(line in metrics for line in settled), "nobody is forgotten, nobody is counted twice"
         assert one.stop() == 0
         assert one.process.stderr.read() == ""

@@ -172,6 +172,8 @@ def test_the_page_asks_for_a_key(browser, tmp_path):
             page.keyboard.press("Enter")
             predict(page, "profit rose")
             assert "standin-20260101" in page.locator("header").first.inner_text()
+            page.get_by_role("button", name="切换到中文").click()
+            page.get_by_role("button", name="Switch to English").wait_for()
 
 
 @pytest.mark.browser
@@ -246,4 +248,5 @@ def test_every_word_is_there_twice():
     for name, both in WORDS.items():
         assert len(both) == 2
         assert all(both), name
-    assert word("metric_exact_match", "zh") == "exact match"
+    assert word("too_long", "zh", n=7) == "文本过长：最多 7 个字符。"
+    assert word("task_unheard_of", "en") == ""
