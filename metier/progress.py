@@ -72,9 +72,8 @@ class Progress:
             self.spoken = time.monotonic()
             rate = self.done / (self.spoken - self.started)
             left = f", {(self.total - self.done) / rate:.0f} s left" if self.total and rate else ""
-            self.say(
-                f"{self.name}: {self.done}{f' of {self.total}' if self.total else ''}, {rate:.0f}/s{left} {note}".rstrip()
-            )
+            of = f" of {self.total}" if self.total else ""
+            self.say(f"{self.name}: {self.done}{of}, {rate:.0f}/s{left} {note}".rstrip())
 
     def step(self, record: Record) -> None:
         """An update of the fit."""

@@ -99,7 +99,8 @@ class TrainPart(Part):
     """Evaluations without a better `metric` before the fit stops; 0: never."""
     evaluations: Annotated[int, Field(ge=1)] = 1
     """Evaluations on the validation split an epoch."""
-    metric: Literal["headline", "loss"] = "headline"
+    metric: str = "headline"
+    """What the best weights are best at, on the validation split: `headline` (its mean over the heads), `loss`, or a head."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: bool = False
@@ -127,6 +128,13 @@ class Recipe(Part):
     train: TrainPart = TrainPart()
     evaluate: EvaluatePart = EvaluatePart()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 13
+
+    @model_validator(mode="after")
+    def _known_metric(self) -> Self:
+        known = ("headline", "loss", *self.heads)
+        if self.train.metric not in known:
+            raise ValueError(f"train.metric is {self.train.metric!r}; it is one of {', '.join(known)}")
+        return self
 
     @classmethod
     def parse(cls, values: dict[str, Any], source: str = "recipe") -> Recipe:

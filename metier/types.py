@@ -36,7 +36,7 @@ class Span:
 
 
 Target = str | float | tuple[str, ...] | tuple[Span, ...]
-"""What a head should say: a label (`classify`, `relate`), several (`multilabel`), spans (`tag`), a number (the others)."""
+"""What a head should say: a label (`classify`, `relate`), several (`multilabel`), spans (`tag`), a number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -48,16 +48,35 @@ class Machine:
         for gradient, part in zip(gradients, torch.split(flat, [item.numel() for item in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
+    def share(self, tensors: Iterable[Tensor]) -> None:
+        """Gives every process the tensors of the first, in place."""
+        if self.world > 1:
+            for tensor in tensors:
+                torch.distributed.broadcast(tensor, src=0)
 
-def machine(device: str = "auto", precision: str = "auto", threads: int = 0) -> Machine:
+    def leave(self) -> None:
+        """Waits for all processes and parts from them: what follows is the first one's alone."""
+        if self.world > 1:
+            from accelerate import PartialState
+
+            torch.distributed.barrier()
+            PartialState().destroy_process_group()
+
+
+def processes() -> int:
+    """How many processes `torchrun` or `accelerate launch` started to share a fit."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def machine(device: str = "auto", precision: str = "auto", threads: int = 0, *, shared: bool = False) -> Machine:
     """The machine that a recipe asks for, or the best that there is.
 
-    Under `torchrun` or `accelerate launch` the process group is joined. Raises `RecipeError` for a device that is
-    not there.
+    With `shared`, the processes that `torchrun` or `accelerate launch` started are joined. Raises `RecipeError` for a
+    device that is not there.
     """
     if threads:
         torch.set_num_threads(threads)
-    rank, world = _join() if int(os.environ.get("WORLD_SIZE", "1")) > 1 else (0, 1)
+    rank, world = _join(device) if shared and processes() > 1 else (0, 1)
     name = device
     if device == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -71,10 +90,10 @@ def machine(device: str = "auto", precision: str = "auto", threads: int = 0) -> 
     return Machine(found, _dtype(found, precision), torch.get_num_threads(), rank, world)
 
 
-def _join() -> tuple[int, int]:
+def _join(device: str) -> tuple[int, int]:
     from accelerate import PartialState
 
-    state = PartialState(cpu=not torch.cuda.is_available())
+    state = PartialState(cpu=device == "cpu" or not torch.cuda.is_available())
     return int(state.process_index), int(state.num_processes)
 
 
@@ -90,7 +109,7 @@ def _dtype(device: torch.device, precision: str) -> torch.dtype:
 
 def _bf16_gain() -> float:
     """How many times faster this CPU multiplies bfloat16 matrices of an encoder's shape than float32 ones."""
-    return product_rate(torch.bfloat16, 512, 384, 1536) / product_rate(torch.float32, 512, 384, 1536)
+    return product_rate(torch.bfloat16, 512, 384, 1536) / cpu_rate()
 
 
 def product_rate(dtype: torch.dtype, rows: int, inner: int, columns: int, *, tries: int = 5) -> float:
@@ -102,6 +121,16 @@ def product_rate(dtype: torch.dtype, rows: int, inner: int, columns: int, *, tri
         left @ right
         best = min(best, time.perf_counter() - start)
     return 2.0 * rows * inner * columns / best
+
+
+def cpu_rate() -> float:
+    """Floating-point operations a second of this CPU on matrices of an encoder's shape, in float32."""
+    return product_rate(torch.float32, 512, 384, 1536)
+
+
+def versions() -> dict[str, str]:
+    """What a fit must find unchanged to go on bit for bit."""
+    return {"torch": str(torch.__version__)}
 
 
 @contextmanager

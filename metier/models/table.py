@@ -16,7 +16,7 @@ from metier.types import Document, Example, Target
 
 @dataclass
 class Batch:
-    """One forward pass. `targets[head]` belong to the rows `present[head]`; `hidden`: cached states of frozen layers."""
+    """One forward pass. `targets[head]` belong to the rows `present[head]`; `hidden`: states of frozen layers."""
 
     rows: np.ndarray
     ids: Tensor
@@ -92,6 +92,10 @@ class Table:
         lengths = self.rows.lengths
         return lengths.reshape(-1, 2).max(axis=1) * 2 if self.separate else lengths
 
+    def subset(self, units: np.ndarray) -> Subset:
+        """Some units, seen as a table."""
+        return Subset(self, units)
+
     def batch(self, units: np.ndarray) -> Batch:
         """The labelled batch of some units; with `separate` tasks all first texts come before all second ones."""
         rows = np.concatenate([units * 2, units * 2 + 1]) if self.separate else units
@@ -125,6 +129,24 @@ class Table:
             return {}
         found = [task.inputs(self.encoding(row)) for row in range(len(self.rows))]
         return {key: np.stack([item[key] for item in found]) for key in found[0]}
+
+
+class Subset(Table):
+    """Some units of a table: unit `i` of the subset is unit `units[i]` of the whole."""
+
+    def __init__(self, whole: Table, units: np.ndarray) -> None:
+        self.__dict__.update(whole.__dict__)
+        self.whole, self.units = whole, units
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each unit."""
+        lengths: np.ndarray = self.whole.lengths[self.units]
+        return lengths
+
+    def batch(self, units: np.ndarray) -> Batch:
+        """The labelled batch of some units of the subset."""
+        return self.whole.batch(self.units[units])
 
 
 def tokenised(documents: Sequence[Document], tokeniser: Tokeniser, tasks: Mapping[str, Task]) -> Rows:

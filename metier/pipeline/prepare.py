@@ -12,7 +12,6 @@ from metier.errors import DataError, RecipeError
 from metier.models import backbone as backbones
 from metier.models import token_cache
 from metier.models.backbone import Backbone
-from metier.models.encoder import Encoder
 from metier.models.machine import Machine, machine, seeded
 from metier.models.network import Network
 from metier.models.table import Table, golds
@@ -74,9 +73,15 @@ def _holds(target: Any, label: str) -> bool:
     return label in target if isinstance(target, tuple) else target == label
 
 
-def prepare(recipe: Recipe, dataset: Dataset) -> Prepared:
-    """Loads the backbone, builds the heads from the training labels and tokenises every split."""
-    found = machine(recipe.train.device, recipe.train.precision, recipe.train.threads)
+def prepare(recipe: Recipe, dataset: Dataset, found: Machine | None = None) -> Prepared:
+    """Loads the backbone, builds the heads from the training labels and tokenises every split.
+
+    Args:
+        recipe: resolved.
+        dataset: what it describes.
+        found: where to compute, if that is known already.
+    """
+    found = found or machine(recipe.train.device, recipe.train.precision, recipe.train.threads)
     backbone = backbones.find(recipe.model.backbone)
     heads = build_heads(recipe, dataset)
     with seeded(recipe.seed):
@@ -123,8 +128,3 @@ def _table(dataset: Dataset, split: str, runtime: Runtime) -> Table:
     table = Table(documents, token_cache.rows(documents, runtime.tokeniser, runtime.tasks), runtime.tasks)
     table.label(examples)
     return table
-
-
-def can_cache(network: Network) -> bool:
-    """Whether frozen layers can be computed once: our own encoder can be entered in the middle."""
-    return isinstance(network.encoder, Encoder)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, NoReturn
 
 import polars as pl
 
@@ -17,6 +20,7 @@ from metier.errors import MetierError, RunError
 from metier.evaluate.card import write as write_card
 from metier.evaluate.findings import Findings
 from metier.evaluate.report import render
+from metier.models.machine import Machine, machine
 from metier.models.table import Table
 from metier.pipeline import load
 from metier.pipeline.assess import assess
@@ -25,10 +29,11 @@ from metier.pipeline.environment import environment
 from metier.pipeline.fit import Fitted, estimate, fit
 from metier.pipeline.outcomes import save_outcomes
 from metier.pipeline.prepare import Prepared, prepare
-from metier.pipeline.track import FILE as METRICS
-from metier.pipeline.watch import Watch
+from metier.pipeline.watch import Silent, Watch
 from metier.recipe import Recipe
 from metier.run import Run
+from metier.train import checkpoint
+from metier.train.track import FILE as METRICS
 
 RECIPE, EVALUATION, REPORT, CARD, ENVIRONMENT = (
     "recipe.toml",
@@ -68,6 +73,27 @@ def train(recipe: Recipe, *, out: str | Path | None, source: Source | None, watc
     findings = _findings(path, prepared, fitted, heads, staged)
     _save(prepared, findings, staged)
     return run.seal(path, {"metier": __version__, "data": dataset.fingerprint, "parent": None})
+
+
+def _note(recipe: Recipe, source: Source | None, staged: Path) -> None:
+    """Leaves what `resume` needs, so that even a run that is killed while its data is read can go on."""
+    if source is not None:
+        sink = io.BytesIO()
+        pl.concat(read.frames(source), how="vertical_relaxed").write_parquet(sink)
+        run.write_bytes(staged / TABLE, sink.getvalue())
+    recipe.write(staged / RECIPE)
+
+
+def _take_part(recipe: Recipe, path: Path, source: Source | None, found: Machine) -> NoReturn:
+    """What every process but the first does: its share of the fit, with files of its own that nobody keeps."""
+    with TemporaryDirectory(prefix="metier-") as folder:
+        own, others = Path(folder) / run.CHECKPOINT, run.partial(path) / run.CHECKPOINT
+        own.mkdir()
+        (own / checkpoint.FILE).symlink_to((others / checkpoint.FILE).absolute())
+        dataset = read_dataset(recipe, source if source is not None else recipe.data.path, Silent())
+        fit(prepare(dataset.resolve(recipe), dataset, found), Path(folder), Silent())
+    found.leave()
+    raise SystemExit(0)
 
 
 def resume(path: str | Path, watch: Watch) -> Run:
@@ -118,7 +144,7 @@ def _findings(path: Path, prepared: Prepared, fitted: Fitted, heads: dict[str, A
         method=recipe.train.method,
         data={**prepared.dataset.summary, "truncated": _share_truncated(prepared)},
         curve=[json.loads(line) for line in lines],
-        costs={**cost, "peak_memory": int(cost["peak_memory_mib"] * 1024 * 1024)},
+        costs=cost,
         recipe=(staged / RECIPE).read_text(encoding="utf-8"),
         environment=environment(prepared.machine),
         backbone={

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -49,11 +50,39 @@ def features(network: Network, table: Table, tick: Callable[[int], None] = lambd
     return found
 
 
+def logits(network: Network, found: Features, index: int, rows: int) -> list[np.ndarray]:
+    """What head number `index` says of every row, `(labels,)` or `(length, labels)`."""
+    task = list(network.tasks.values())[index]
+    name = list(network.tasks)[index]
+    kept: list[np.ndarray] = [np.zeros(0)] * rows
+    with torch.no_grad():
+        for batch, hidden, pooled in zip(found.batches, found.hidden, found.pooled, strict=True):
+            answers = (
+                network.heads[index](hidden, batch.mask, pooled, **batch.inputs.get(name, {})).float().cpu().numpy()
+            )
+            for row, answer, length in zip(batch.rows, answers, batch.mask.sum(1).tolist(), strict=True):
+                kept[row] = answer[:length] if task.per_token else answer
+    return kept
+
+
+def embeddings(found: Features) -> tuple[np.ndarray, np.ndarray]:
+    """The pooled vectors `(rows, width)` and the rows that they belong to."""
+    vectors: np.ndarray = torch.cat(found.pooled).float().cpu().numpy()
+    return vectors, np.concatenate([batch.rows for batch in found.batches])
+
+
+def restart(network: Network) -> None:
+    """Fresh random weights for the linear layers of all heads."""
+    for part in network.heads.modules():
+        if isinstance(part, nn.Linear):
+            part.reset_parameters()
+
+
 def fit(
     network: Network,
     train: Features,
     options: Mapping[str, Mapping[str, Any]],
-    judge: Callable[[str, nn.Module], float] | None,
+    judge: Callable[[str], float] | None,
 ) -> dict[str, float]:
     """Fits every head of the network in place and returns the penalty of each.
 
@@ -61,7 +90,7 @@ def fit(
         network: its encoder stays as it is.
         train: features of the training rows.
         options: of each head's loss.
-        judge: the validation metric of a head, more is better; without it the middle penalty is taken.
+        judge: the validation metric of a head as it is now, more is better; without it one penalty is taken.
     """
     chosen = {}
     for index, (name, task) in enumerate(network.tasks.items()):
@@ -70,7 +99,7 @@ def fit(
         scale = float(torch.cat(train.pooled).square().mean())
         for penalty in PENALTIES if judge is not None else PENALTIES[1:2]:
             _solve(name, task, head, train, dict(options[name]), penalty * scale)
-            value = judge(name, head) if judge is not None else 0.0
+            value = judge(name) if judge is not None else 0.0
             if value > best_value:
                 best_value, best_state = value, copy.deepcopy(head.state_dict())
                 chosen[name] = penalty

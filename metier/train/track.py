@@ -22,9 +22,13 @@ class Tracker:
         folder: of the run.
         resume_at: the step that the fit goes on from.
         wandb: the project's name for Weights & Biases, or None.
+        active: false for all but the first of several processes, which write nothing.
     """
 
-    def __init__(self, folder: Path, resume_at: int = 0, wandb: str | None = None) -> None:
+    def __init__(self, folder: Path, resume_at: int = 0, wandb: str | None = None, *, active: bool = True) -> None:
+        self.active = active
+        if not active:
+            return
         self.file = folder / FILE
         kept = [line for line in self._lines() if json.loads(line)["step"] <= resume_at]
         self.stream = self.file.open("w", encoding="utf-8")
@@ -38,6 +42,8 @@ class Tracker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if not self.active:
+            return
         self.stream.close()
         self.board.close()
         if self.wandb is not None:
@@ -45,6 +51,8 @@ class Tracker:
 
     def write(self, record: Record) -> None:
         """One step."""
+        if not self.active:
+            return
         self.stream.write(json.dumps(asdict(record)) + "\n")
         figures = {"train/loss": record.loss, "train/rate": record.rate, "train/norm": record.norm}
         figures |= {f"valid/{name}": value for name, value in (record.valid or {}).items()}

@@ -1,0 +1,160 @@
+"""A fit by gradient, assembled: batches, frozen layers, optimiser, objective, loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metier.data.batches import by_length, shuffled
+from metier.models.encoder import Encoder
+from metier.models.machine import Machine
+from metier.models.network import Network
+from metier.models.table import Batch, Table
+from metier.recipe import TrainPart
+from metier.train import loop
+from metier.train.frozen import Frozen
+from metier.train.methods import METHODS, epochs, frozen_layers
+from metier.train.optimiser import Optimiser
+
+Attach = Callable[[Batch], Batch]
+"""Gives a batch of the validation table the states of its frozen layers, where these are cached."""
+Evaluate = Callable[[Attach], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is fitted on what. `options` of each head's loss, `weights` of the heads (None: learned)."""
+
+    network: Network
+    machine: Machine
+    train: Table
+    valid: Table
+    settings: TrainPart
+    seed: int
+    options: Mapping[str, Mapping[str, Any]]
+    weights: Mapping[str, float | None]
+
+
+class Batches:
+    """Batches of a table, laid out anew for every epoch and shared out among the processes of a fit."""
+
+    def __init__(self, job: Job, frozen: Frozen | None) -> None:
+        self.job, self.frozen = job, frozen
+
+    def plan(self, epoch: int) -> list[np.ndarray]:
+        """The batches of an epoch that are this process's; every process has as many."""
+        settings, machine = self.job.settings, self.job.machine
+        seed = self.job.seed * 1_000_003 + epoch
+        lengths = self.job.train.lengths
+        batches = shuffled(lengths, size=settings.batch_size, tokens=settings.batch_tokens, seed=seed)
+        even = max(machine.world, len(batches) - len(batches) % machine.world)
+        batches = [batches[index % len(batches)] for index in range(even)] if machine.world > 1 else batches
+        return batches[machine.rank :: machine.world]
+
+    def batch(self, units: np.ndarray) -> Batch:
+        """One batch where the network is."""
+        source = self.job.train if self.frozen is None else self.frozen
+        return source.batch(units).to(self.job.machine.device)
+
+
+def assemble(job: Job, evaluate: Evaluate | None, folder: Path, tick: Callable[[int], None]) -> loop.Fit:
+    """The loop of a job, ready to run or to be resumed.
+
+    Args:
+        job: what is fitted on what.
+        evaluate: figures on the validation table, with a `metric`.
+        folder: where states of frozen layers are kept.
+        tick: told of every row whose frozen layers are done.
+    """
+    train_cache, valid_cache = _freeze(job, folder, tick)
+    settings, network = job.settings, job.network
+    optimiser = _optimiser(job)
+
+    def objective(batch: Batch) -> Tensor:
+        with job.machine.autocast():
+            return network.loss(batch, job.options, job.weights)
+
+    def judge() -> Mapping[str, float]:
+        assert evaluate is not None
+        return evaluate(_same if valid_cache is None else valid_cache.attach)
+
+    return loop.Fit(
+        network=network,
+        optimiser=optimiser,
+        source=Batches(job, train_cache),
+        objective=objective,
+        evaluate=None if evaluate is None else judge,
+        settings=loop.Settings(
+            epochs=epochs(settings, len(job.train.lengths)),
+            accumulate=settings.accumulate,
+            clip=settings.clip,
+            warmup=settings.warmup,
+            schedule=settings.schedule,
+            ema=settings.ema,
+            evaluations=settings.evaluations,
+            patience=settings.patience,
+        ),
+        average_gradients=lambda: _average(job),
+    )
+
+
+def validation_loss(job: Job, attach: Attach) -> float:
+    """The mean loss over the batches of the validation table, without dropout."""
+    losses, weights = [], []
+    with torch.no_grad():
+        for units in by_length(job.valid.lengths, size=64, tokens=4096):
+            batch = attach(job.valid.batch(units)).to(job.machine.device)
+            losses.append(float(job.network.loss(batch, job.options, job.weights)))
+            weights.append(len(units))
+    return float(np.average(losses, weights=weights))
+
+
+def _same(batch: Batch) -> Batch:
+    return batch
+
+
+def _average(job: Job) -> None:
+    """The mean of the gradients of all processes; a weight without one (a head that no row carried) counts as 0."""
+    if job.machine.world == 1:
+        return
+    for weight in job.network.parameters():
+        if weight.requires_grad and weight.grad is None:
+            weight.grad = weight.new_zeros(weight.shape)
+    job.machine.average([weight.grad for weight in job.network.parameters() if weight.grad is not None])
+
+
+def _freeze(job: Job, folder: Path, tick: Callable[[int], None]) -> tuple[Frozen | None, Frozen | None]:
+    """Freezes the lowest layers and computes their states once, where the encoder can be entered in the middle."""
+    network = job.network
+    layers = frozen_layers(job.settings, network.encoder.depth)
+    network.frozen = 0
+    if not layers:
+        return None, None
+    network.freeze(layers)
+    if not isinstance(network.encoder, Encoder):
+        return None, None
+    rank = job.machine.rank
+    return (
+        Frozen(job.train, network, folder / f"frozen-train-{rank}", tick),
+        Frozen(job.valid, network, folder / f"frozen-valid-{rank}", tick) if len(job.valid.rows) else None,
+    )
+
+
+def _optimiser(job: Job) -> Optimiser:
+    settings, network = job.settings, job.network
+    method = METHODS[settings.method]
+    by_rows = isinstance(network.encoder, Encoder) and job.machine.world == 1
+    return Optimiser(
+        network,
+        lr=settings.learning_rate or method.rate,
+        head_lr=settings.head_learning_rate or method.head_rate,
+        weight_decay=settings.weight_decay,
+        layer_decay=settings.layer_decay,
+        row_modules=[network.encoder.words] if by_rows else [],
+    )
