@@ -210,3 +210,7 @@ def test_few_public_names() -> None:
         assert name in dir(metier)
     with pytest.raises(AttributeError):
         _ = metier.no_such_name  # type: ignore[attr-defined]
+
+
+def test_the_public_train_is_not_hidden_by_the_folder_of_that_name() -> None:
+    fresh("import metier, metier.train.schedule, metier.model\nassert callable(metier.train), metier.train")
