@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -247,29 +250,51 @@ def serve(
     from metier.serve.settings import Settings
 
     settings = Settings(host=host, port=port, api_key_file=api_key_file, insecure=insecure)
-    start_server(Model(run, device=device, threads=threads), settings)
+
+    def announce(address: str) -> None:
+        if as_json:
+            _print_json({"run": str(run), "address": address})
+        else:
+            print(f"Serving {run} at {address} (Ctrl+C stops)", flush=True)
+
+    start_server(Model(run, device=device, threads=threads), settings, announce)
 
 
 def _progress() -> Progress:
     from metier.progress import Progress
 
-    return Progress(sys.stderr)
+    return Progress(sys.stderr if os.environ.get("RANK", "0") == "0" else io.StringIO())
 
 
 def _print_json(values: dict[str, Any]) -> None:
     print(json.dumps(values, ensure_ascii=False, allow_nan=False), flush=True)
 
 
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+"""What typer raises for unknown commands, flags and values; it has no public name of its own."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 def main() -> None:
     """Runs the command. Exit code 2 on a user's mistake, 1 on a fault of ours."""
     try:
-        app()
+        app(prog_name="metier", standalone_mode=False)
     except MetierError as error:
-        print(f"metier: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("metier: stopped", file=sys.stderr)
-        sys.exit(130)
+        _stop(str(error))
+    except UsageError as error:
+        _stop(error.format_message())  # type: ignore[attr-defined]
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _stop(f"{error.filename or 'A file'} could not be written: {error.strerror}. Try: free some disk space.")
+    except (KeyboardInterrupt, typer.Abort):
+        _stop("stopped", 130)
+
+
+def _stop(message: str, code: int = 2) -> NoReturn:
+    if message:  # without a command the help was shown
+        print(f"metier: {message}", file=sys.stderr)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

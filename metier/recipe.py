@@ -100,7 +100,7 @@ class TrainPart(Part):
     evaluations: Annotated[int, Field(ge=1)] = 1
     """Evaluations on the validation split an epoch."""
     metric: str = "headline"
-    """What the best weights are best at, on the validation split: `headline` (its mean over the heads), `loss`, or a head."""
+    """What the best weights are best at on the validation split: `headline` (the mean of all heads), `loss`, a head."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: bool = False

@@ -132,6 +132,8 @@ class Encoder(nn.Module):
 
     def _run(self, ids: Tensor, mask: Tensor, types: Tensor | None, layers: range, hidden: Tensor | None) -> Tensor:
         noise = noise_for(self.words.weight, self.training)
+        if types is not None and types.device.type == "cpu" and not bool(types.any()):
+            types = None  # the row of type 0 is then added once, not looked up for every token
         if hidden is None:
             hidden = self.embed(ids, types, mask, noise)
         bias = None

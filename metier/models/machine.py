@@ -54,6 +54,11 @@ class Machine:
             for tensor in tensors:
                 torch.distributed.broadcast(tensor, src=0)
 
+    def own_noise(self, seed: int) -> None:
+        """Gives every process but the first another state of torch's generator: they drop other units."""
+        if self.rank:
+            torch.manual_seed(seed + self.rank * 1_000_003)
+
     def leave(self) -> None:
         """Waits for all processes and parts from them: what follows is the first one's alone."""
         if self.world > 1:

@@ -67,12 +67,13 @@ def fit(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
     start = time.perf_counter()
     network = prepared.network
     with seeded(prepared.recipe.seed):
-        _probe(prepared, fitted, watch)
+        if prepared.machine.rank == 0:
+            _probe(prepared, fitted, watch)
         if METHODS[prepared.recipe.train.method].gradient:
             if prepared.recipe.train.head_start == "random":
                 probe.restart(network)
             _descend(prepared, fitted, staged, watch)
-        else:
+        elif prepared.machine.rank == 0:
             _describe_probe(prepared, staged, watch)
     fitted.cost |= {
         "seconds": time.perf_counter() - start,
@@ -155,7 +156,8 @@ def _descend(prepared: Prepared, fitted: Fitted, staged: Path, watch: Watch) -> 
     fit = assemble(job, evaluate if len(tables["valid"].rows) else None, folder, watch.tick)
     if checkpoint.read(fit, folder, facts):
         watch.say(f"Resuming at step {fit.state.step}.")
-    watch.stage("fit", round(fit.settings.epochs * len(tables["train"].lengths)))
+    prepared.machine.own_noise(recipe.seed + fit.state.step)
+    watch.stage("fit", round(fit.settings.epochs * len(tables["train"].lengths) / prepared.machine.world))
     spent = _drive(prepared, fit, staged, watch)
     loop.restore_best(fit)
     fitted.cost |= {**spent, "steps": fit.state.step, "best_metric": fit.state.best_value}
@@ -177,8 +179,8 @@ def _drive(prepared: Prepared, fit: loop.Fit, staged: Path, watch: Watch) -> dic
                 saved = time.monotonic()
     return {
         "fit_seconds": busy,
-        "examples_per_second": examples / busy if busy else None,
-        "tokens_per_second": tokens / busy if busy else None,
+        "examples_per_second": examples * prepared.machine.world / busy if busy else None,
+        "tokens_per_second": tokens * prepared.machine.world / busy if busy else None,
     }
 
 
@@ -189,6 +191,7 @@ def _facts(prepared: Prepared) -> dict[str, Any]:
         "data": prepared.dataset.fingerprint,
         "backbone": prepared.backbone.sha256,
         "threads": prepared.machine.threads,
+        "processes": prepared.machine.world,
         **versions(),
     }
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from metier.errors import RecipeError
 from metier.evaluate.findings import Findings
+from metier.models.machine import processes
 from metier.pipeline import train as pipeline
 from metier.pipeline.watch import Watch
 from metier.recipe import Recipe
@@ -15,6 +17,8 @@ from metier.recipe import Recipe
 
 def train_seeds(recipe: Recipe, seeds: int, *, out: Path | None, watch: Watch) -> list[Path]:
     """Runs `OUT/seed-N` for `seeds` consecutive seeds, all with the same split. Finished ones are kept."""
+    if processes() > 1:
+        raise RecipeError("Several seeds cannot share several processes.", hint="one after the other, with --seed")
     folder = out if out is not None else pipeline.fresh(recipe)
     paths = []
     for seed in range(recipe.seed, recipe.seed + seeds):

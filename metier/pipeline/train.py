@@ -53,23 +53,31 @@ def train(recipe: Recipe, *, out: str | Path | None, source: Source | None, watc
         source: the data where it is no file that `recipe.data.path` names.
         watch: hears of stages and steps.
         resume: go on from the checkpoint of `out`.
+
+    Several processes (`torchrun`) share the fit. Only the first one writes and returns; the others end here.
     """
     start = time.perf_counter()
     path = Path(out) if out is not None else fresh(recipe)
+    settings = recipe.train
+    found = machine(settings.device, settings.precision, settings.threads, shared=True)
+    if found.rank:
+        _take_part(recipe, path, source, found)
     staged = run.partial(path) if resume else run.stage(path)
-    if source is not None and not resume:
-        pl.concat(read.frames(source), how="vertical_relaxed").write_parquet(staged / TABLE)
-    dataset = read_dataset(recipe, source if source is not None else recipe.data.path, watch)
-    recipe = dataset.resolve(recipe)
-    prepared = prepare(recipe, dataset)
-    recipe.write(staged / RECIPE)
-    where = f"{prepared.machine.device.type}, {prepared.machine.precision}"
-    watch.say(f"About {_duration(estimate(prepared))} on this machine ({where}).")
+    try:
+        if not resume:
+            _note(recipe, source, staged)
+        dataset = read_dataset(recipe, source if source is not None else recipe.data.path, watch)
+        prepared = prepare(dataset.resolve(recipe), dataset, found)
+    except MetierError:
+        if not resume:  # nothing was fitted that anyone could go on with
+            shutil.rmtree(staged)
+        raise
+    prepared.recipe.write(staged / RECIPE)
+    watch.say(f"About {_duration(estimate(prepared))} on this machine ({found.device.type}, {found.precision}).")
     fitted = fit(prepared, staged, watch)
+    found.leave()
     heads = assess(prepared, fitted, watch)
     fitted.cost["seconds"] = time.perf_counter() - start
-    if prepared.machine.rank:
-        raise SystemExit(0)
     findings = _findings(path, prepared, fitted, heads, staged)
     _save(prepared, findings, staged)
     return run.seal(path, {"metier": __version__, "data": dataset.fingerprint, "parent": None})

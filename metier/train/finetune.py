@@ -41,6 +41,12 @@ class Job:
     weights: Mapping[str, float | None]
 
 
+def share_of(batches: list[np.ndarray], rank: int, world: int) -> list[np.ndarray]:
+    """The batches of one process. All have as many, or they would wait for each other: some come a second time."""
+    rounds = -(-len(batches) // world)
+    return [batches[(turn * world + rank) % len(batches)] for turn in range(rounds)]
+
+
 class Batches:
     """Batches of a table, laid out anew for every epoch and shared out among the processes of a fit."""
 
@@ -53,9 +59,7 @@ class Batches:
         seed = self.job.seed * 1_000_003 + epoch
         lengths = self.job.train.lengths
         batches = shuffled(lengths, size=settings.batch_size, tokens=settings.batch_tokens, seed=seed)
-        even = max(machine.world, len(batches) - len(batches) % machine.world)
-        batches = [batches[index % len(batches)] for index in range(even)] if machine.world > 1 else batches
-        return batches[machine.rank :: machine.world]
+        return share_of(batches, machine.rank, machine.world)
 
     def batch(self, units: np.ndarray) -> Batch:
         """One batch where the network is."""
@@ -72,6 +76,7 @@ def assemble(job: Job, evaluate: Evaluate | None, folder: Path, tick: Callable[[
         folder: where states of frozen layers are kept.
         tick: told of every row whose frozen layers are done.
     """
+    job.machine.share(job.network.state_dict().values())
     train_cache, valid_cache = _freeze(job, folder, tick)
     settings, network = job.settings, job.network
     optimiser = _optimiser(job)
@@ -82,7 +87,8 @@ def assemble(job: Job, evaluate: Evaluate | None, folder: Path, tick: Callable[[
 
     def judge() -> Mapping[str, float]:
         assert evaluate is not None
-        return evaluate(_same if valid_cache is None else valid_cache.attach)
+        found = evaluate(_same if valid_cache is None else valid_cache.attach) if job.machine.rank == 0 else {}
+        return _agreed(job, found)
 
     return loop.Fit(
         network=network,
@@ -127,6 +133,16 @@ def _average(job: Job) -> None:
         if weight.requires_grad and weight.grad is None:
             weight.grad = weight.new_zeros(weight.shape)
     job.machine.average([weight.grad for weight in job.network.parameters() if weight.grad is not None])
+
+
+def _agreed(job: Job, figures: Mapping[str, float]) -> Mapping[str, float]:
+    """The figures of the first process in all of them, so that all keep the same weights and stop at the same step."""
+    if job.machine.world == 1:
+        return figures
+    names = ["metric", *job.network.tasks]
+    values = torch.tensor([figures.get(name, 0.0) for name in names], dtype=torch.float64, device=job.machine.device)
+    job.machine.share([values])
+    return dict(zip(names, values.tolist(), strict=True))
 
 
 def _freeze(job: Job, folder: Path, tick: Callable[[int], None]) -> tuple[Frozen | None, Frozen | None]:
