@@ -74,7 +74,7 @@ def add_page(app: FastAPI) -> None:
     Raises `MissingExtra` where that package is missing.
     """
     if find_spec("fastapi_offline") is None:
-        raise MissingExtra("fastapi-offline", "serve")
+        raise MissingExtra("fastapi-offline", "all")
     folder = files("fastapi_offline") / "static"
 
     @app.get("/docs", include_in_schema=False)

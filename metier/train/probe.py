@@ -20,7 +20,7 @@ from metier.models.network import Network
 from metier.models.table import Batch, Table
 from metier.tasks.task import Task
 
-PENALTIES = (1e-3, 1e-4, 1e-5, 1e-6)
+PENALTIES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 """Candidates for the L2 penalty, relative to the mean square of a feature; strong first, each starts from the last."""
 ITERATIONS = 60
 
@@ -97,7 +97,7 @@ def fit(
         best_value, best_state = float("-inf"), None
         head = network.heads[index].eval()
         scale = float(torch.cat(train.pooled).square().mean())
-        for penalty in PENALTIES if judge is not None else PENALTIES[1:2]:
+        for penalty in PENALTIES if judge is not None else PENALTIES[2:3]:
             _solve(name, task, head, train, dict(options[name]), penalty * scale)
             value = judge(name) if judge is not None else 0.0
             if value > best_value:
