@@ -39,7 +39,7 @@ class Noise:
             return None
         count = int(np.prod(size))
         bits = self._bits.random_raw((count + 3) // 4).view(np.int16)[:count]
-        mask = torch.empty(size)
+        mask = torch.empty(size, dtype=torch.float32)
         torch.ge(torch.from_numpy(bits).view(size), dropped - LEVELS // 2, out=mask)
         return mask.mul_(LEVELS / (LEVELS - dropped))
 
@@ -82,7 +82,7 @@ class Attention(torch.autograd.Function):
         size = width // heads
         parts = packed.view(rows, length, 3, heads, size).permute(2, 0, 3, 1, 4).contiguous()
         query, key, value = parts.view(3, rows * heads, length, size).unbind()
-        scores = torch.empty(rows * heads, length, length)
+        scores = packed.new_empty(rows * heads, length, length)
         torch.baddbmm(scores, query, key.transpose(1, 2), beta=0, alpha=size**-0.5, out=scores)
         if bias is not None:
             scores.view(rows, heads, length, length).add_(bias)
@@ -104,7 +104,7 @@ class Attention(torch.autograd.Function):
         by_shares = torch.bmm(grad, value.transpose(1, 2))
         if keep is not None:
             by_shares.mul_(keep)
-        by_scores = torch._softmax_backward_data(by_shares, shares, -1, torch.float32)
+        by_scores = torch._softmax_backward_data(by_shares, shares, -1, shares.dtype)
         torch.baddbmm(by_query, by_scores, key, beta=0, alpha=size**-0.5, out=by_query)
         torch.baddbmm(by_key, by_scores.transpose(1, 2), query, beta=0, alpha=size**-0.5, out=by_key)
         return below.permute(1, 3, 0, 2, 4).reshape(rows, length, 3 * heads * size), None, None, None
