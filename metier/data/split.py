@@ -171,11 +171,12 @@ def iterative(labels: Sequence[frozenset[Hashable]], shares: np.ndarray, rng: np
     """Iterative stratification of examples with several labels (Sechidis, Tsoumakas & Vlahavas 2011).
 
     The rarest label is dealt out first: each example that has it goes to the part that lacks most of that label, of
-    equals to the one that lacks most examples. Here the first example of a label goes to train.
+    equals to the one that lacks most examples. Here the first example of a label goes to train. The method is greedy:
+    shares come out close on real data, without a bound for every conceivable one.
     """
     holders: dict[Hashable, list[int]] = defaultdict(list)
     for index, one in enumerate(labels):
-        for label in one:
+        for label in sorted(one, key=repr):  # the order of a set changes from process to process
             holders[label].append(index)
     owed = {label: shares * len(rows) for label, rows in holders.items()}
     left = {label: len(rows) for label, rows in holders.items()}
@@ -193,7 +194,8 @@ def iterative(labels: Sequence[frozenset[Hashable]], shares: np.ndarray, rng: np
             trained |= labels[index] if part == 0 else frozenset()
             for label in labels[index]:
                 owed[label][part] -= 1.0
-                left[label] = left.get(label, 0) - 1
+                if label in left:
+                    left[label] -= 1
         del left[rarest]
     for index in rng.permutation(np.flatnonzero(parts < 0)).tolist():
         part = int(np.where(shares > 0, size, -np.inf).argmax())

@@ -1,7 +1,11 @@
 """Splitting: a partition, official parts untouched, labels in proportion, groups whole, time in order."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,14 +41,43 @@ def test_a_partition_with_every_class_in_train(labels, shares, seed):
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(st.frozensets(st.sampled_from("abcdef"), max_size=4), min_size=60, max_size=300), st.integers(0, 3))
-def test_several_labels_are_in_proportion(sets, seed):
-    division = split(made([tuple(sorted(one)) for one in sets]), seed=seed)
-    total = Counter(label for one in sets for label in one)
-    train = Counter(label for example in division.part("train") for label in example.targets["label"])
-    for label, count in total.items():
-        assert train[label] >= 1
-        assert abs(train[label] - 0.8 * count) <= max(3, 0.1 * count)
+@given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=4, unique=True), min_size=1, max_size=100))
+def test_several_labels_are_all_trained(sets):
+    division = split(made([tuple(sorted(one)) for one in sets]), seed=1)
+    assert len(division.examples) == len(sets) and not division.ignored
+    trained = {label for example in division.part("train") for label in example.targets["label"]}
+    assert trained == {label for one in sets for label in one}
+
+
+def several(seed, count=1000):
+    """Label sets as they are in real data: some labels common, some rare, some that go together."""
+    rng = np.random.default_rng(seed)
+    chances = {"a": 0.5, "b": 0.3, "c": 0.1, "d": 0.05, "e": 0.02}
+    rows = [{label for label, chance in chances.items() if rng.random() < chance} for _ in range(count)]
+    return [tuple(sorted(row | {"f"} if "c" in row and rng.random() < 0.7 else row)) for row in rows]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_several_labels_are_in_proportion(seed):
+    rows = several(seed)
+    division = split(made(rows), seed=seed)
+    total = Counter(label for row in rows for label in row)
+    for name, share in (("train", 0.8), ("valid", 0.1), ("test", 0.1)):
+        found = Counter(label for example in division.part(name) for label in example.targets["label"])
+        for label, count in total.items():
+            assert abs(found[label] - share * count) <= max(2, 0.02 * count), (name, label)
+
+
+def test_the_same_seed_gives_the_same_split_in_every_process():
+    """The order of sets of strings depends on the process; no split may."""
+    code = "import test_split as t; print([e.split for e in t.split(t.made(t.several(0, 200)), seed=3).examples])"
+    found = set()
+    for hash_seed in ("1", "2", "3"):
+        path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+        env = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": path}
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+        found.add(done.stdout)
+    assert len(found) == 1
 
 
 def test_large_classes_are_in_exact_proportion():
