@@ -175,6 +175,7 @@ def _drive(prepared: Prepared, fit: loop.Fit, staged: Path, watch: Watch) -> dic
             watch.step(record)
             examples, tokens, busy = examples + record.examples, tokens + record.tokens, busy + record.seconds
             if first and time.monotonic() - saved >= settings.checkpoint_seconds:
+                tracker.flush()
                 checkpoint.write(fit, staged / run.CHECKPOINT, _facts(prepared))
                 saved = time.monotonic()
     return {

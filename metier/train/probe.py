@@ -133,6 +133,7 @@ def _solve(name: str, task: Task, head: nn.Module, train: Features, options: dic
         return value + float(decay.detach())
 
     solver.step(closure)  # type: ignore[no-untyped-call]
+    solver.zero_grad()  # or the first update of a fit, new or resumed, would add these gradients to its own
 
 
 def _parts(name: str, task: Task, train: Features) -> list[tuple[Callable[[nn.Module], Tensor], Tensor, int]]:

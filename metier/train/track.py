@@ -61,6 +61,11 @@ class Tracker:
         if self.wandb is not None:
             self.wandb.log(figures, step=record.step)
         if record.valid:
+            self.flush()
+
+    def flush(self) -> None:
+        """Puts on disk what a checkpoint that is written now relies on."""
+        if self.active:
             self.stream.flush()
 
     def _lines(self) -> list[str]:
