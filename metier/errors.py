@@ -55,6 +55,6 @@ class MissingExtra(MetierError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`" Did you mean 'x'?"` for the known name nearest to `name`, or the empty string."""
-    matches = get_close_matches(name.lower(), {item.lower(): item for item in known}, n=1, cutoff=0.6)
     by_lower = {item.lower(): item for item in known}
+    matches = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return f" Did you mean {by_lower[matches[0]]!r}?" if matches else ""

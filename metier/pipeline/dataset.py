@@ -16,6 +16,8 @@ from metier.recipe import Recipe
 from metier.types import Example
 
 SPLITS = ("train", "valid", "test")
+HELD = ("valid", "test")
+"""Official splits of which no row is left out, not even one without a text."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def read_dataset(recipe: Recipe, source: Source, watch: Watch) -> Dataset:
         roles={"split": data.split, "group": data.group, "time": data.time},
     )
     rows = list(_read(recipe, source, columns, watch))
-    labelled = [row for row in rows if row.targets and (row.document.text or row.document.pair)]
+    labelled = [row for row in rows if row.targets and (row.document.text or row.document.pair or row.split in HELD)]
     if not labelled:
         column = ", ".join(repr(head.column) for head in recipe.heads.values())
         raise DataError(f"Of {len(rows)} rows none has both a text and a label in {column}.", hint="metier doctor")

@@ -80,6 +80,8 @@ def assemble(job: Job, evaluate: Evaluate | None, folder: Path, tick: Callable[[
     train_cache, valid_cache = _freeze(job, folder, tick)
     settings, network = job.settings, job.network
     optimiser = _optimiser(job)
+    if settings.compile:
+        network.encoder.compile(dynamic=True)
 
     def objective(batch: Batch) -> Tensor:
         with job.machine.autocast():
