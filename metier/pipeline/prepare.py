@@ -21,6 +21,7 @@ from metier.predict.runtime import Runtime
 from metier.recipe import Recipe
 from metier.tasks.tag import Tag
 from metier.tasks.task import Task
+from metier.train.methods import METHODS, frozen_layers
 
 SPLITS = ("train", "valid", "test")
 
@@ -97,6 +98,7 @@ def prepare(recipe: Recipe, dataset: Dataset, found: Machine | None = None) -> P
         if added and missing > 0:
             encoder.resize_vocabulary(missing)
         network = Network(encoder, heads, pooling=recipe.model.pooling)
+        _require_weights(recipe, network)
     floors = {name: head.floor for name, head in recipe.heads.items()}
     runtime = Runtime(network.to(found.device), tokeniser, found, floors)
     tables = {split: _table(dataset, split, runtime) for split in SPLITS}
@@ -120,6 +122,17 @@ def build_heads(recipe: Recipe, dataset: Dataset) -> dict[str, Task]:
     if len({task.separate for task in heads.values()}) > 1:
         raise RecipeError("An embed head reads the two texts of a pair apart; it cannot share a run with other heads.")
     return heads
+
+
+def _require_weights(recipe: Recipe, network: Network) -> None:
+    """Raises `RecipeError` where nothing is left to fit: an embed head has no weights of its own."""
+    fixed = frozen_layers(recipe.train, network.encoder.depth) >= network.encoder.depth
+    if METHODS[recipe.train.method].gradient and fixed and not any(True for _ in network.heads.parameters()):
+        raise RecipeError(
+            f"The method {recipe.train.method!r} has nothing to fit: all layers are frozen and an embed head has no "
+            "weights of its own.",
+            hint="--method freeze or full; probe measures the backbone as it is",
+        )
 
 
 def _table(dataset: Dataset, split: str, runtime: Runtime) -> Table:
