@@ -1,4 +1,4 @@
-"""SemEval-2010 task 8 (Hendrickx et al. 2010): relations between marked nouns, macro-F1 as the official scorer counts."""
+"""SemEval-2010 task 8 (Hendrickx et al. 2010): relations between marked nouns, macro-F1 of the official scorer."""
 
 from __future__ import annotations
 
