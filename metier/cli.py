@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from metier.errors import MetierError, RecipeError
+from metier.errors import MetierError, MissingExtra, RecipeError
 
 if TYPE_CHECKING:
     from metier.progress import Progress
     from metier.recipe import Recipe
 
+EXTRAS = {"torch": "train", "transformers": "train", "accelerate": "train", "huggingface_hub": "train"}
+"""What the base install lacks, and the extra that brings it."""
 app = typer.Typer(
     name="metier",
     help="Adapts a pretrained language model to a trade and runs it there.",
@@ -278,9 +280,14 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 def main() -> None:
     """Runs the command. Exit code 2 on a user's mistake, 1 on a fault of ours."""
     try:
-        app(prog_name="metier", standalone_mode=False)
+        if code := app(prog_name="metier", standalone_mode=False):  # typer makes one of the keyboard's interrupt
+            _stop("stopped", code)
     except MetierError as error:
         _stop(str(error))
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        _stop(str(MissingExtra(error.name, EXTRAS[error.name])))
     except UsageError as error:
         _stop(error.format_message())  # type: ignore[attr-defined]
     except OSError as error:

@@ -106,6 +106,8 @@ def seal(path: Path, facts: dict[str, Any]) -> Run:
     staged = partial(path)
     try:
         shutil.rmtree(staged / CHECKPOINT, ignore_errors=True)
+        for rest in staged.glob(".*.[0-9]*"):  # what `write_bytes` had begun when it was killed
+            rest.unlink()
         inside = [item for item in sorted(staged.rglob("*")) if item.is_file()]
         files = {item.relative_to(staged).as_posix(): _synced_sha256(item) for item in inside}
         manifest = {

@@ -1,0 +1,141 @@
+"""Recipes: TOML, objects and flags are one thing; all mistakes are named at once."""
+
+import pytest
+import toy
+
+from metier.errors import DataError, RecipeError
+from metier.pipeline.recipes import override, recipe_of
+from metier.recipe import HeadPart, Recipe, TrainPart
+
+HEADS = {"label": {"column": "label", "task": "classify"}}
+
+
+def test_round_trip(tmp_path):
+    values = {
+        "data": {"path": "", "text": ("a", "b"), "fractions": (0.6, 0.2, 0.2), "group": "author"},
+        "heads": {"x": {"column": "y", "task": "score", "weight": 2.5, "floor": 0.3}, "é 中": {"column": "labels"}},
+        "model": {"dropout": 0.2, "long": "truncate"},
+        "train": {"method": "freeze", "epochs": 2.5, "ema": 0.99, "frozen_layers": 3},
+        "evaluate": {"baselines": False},
+        "seed": 7,
+    }
+    recipe = Recipe.parse(values)
+    recipe.write(tmp_path / "r.toml")
+    assert Recipe.read(tmp_path / "r.toml") == recipe
+    assert recipe.heads["x"] == HeadPart(column="y", task="score", weight=2.5, floor=0.3)
+
+
+def test_defaults_are_written_out(tmp_path):
+    Recipe.parse({"heads": HEADS}).write(tmp_path / "r.toml")
+    assert "weight_decay = 0.01" in (tmp_path / "r.toml").read_text()
+
+
+def test_all_mistakes_at_once():
+    values = {
+        "data": {"fractions": (0.5, 0.1, 0.1)},
+        "heads": {"a": {"colunm": "b"}},
+        "train": {"epoch": 3, "batch_size": 0, "method": "fulll", "learning_rate": "fast"},
+        "modle": {},
+    }
+    with pytest.raises(RecipeError) as raised:
+        Recipe.parse(values, "r.toml")
+    message = str(raised.value)
+    for part in (
+        "r.toml:",
+        "must add up to 1",
+        "'heads.a.colunm'. Did you mean 'column'?",
+        "'heads.a.column' is missing",
+        "'train.epoch'. Did you mean 'epochs'?",
+        "train.batch_size",
+        "train.method",
+        "train.learning_rate",
+        "'modle'. Did you mean 'model'?",
+    ):
+        assert part in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"text": ("a", "b", "c")}, "one column, or two"),
+        ({"group": "a", "time": "b"}, "exclude each other"),
+        ({"fractions": (1.5, -0.25, -0.25)}, "must add up to 1"),
+    ],
+)
+def test_data_that_contradict_themselves(data, message):
+    with pytest.raises(RecipeError, match=message):
+        Recipe.parse({"data": data, "heads": HEADS})
+
+
+def test_a_recipe_needs_a_head():
+    with pytest.raises(RecipeError, match="heads"):
+        Recipe.parse({"heads": {}})
+
+
+def test_frozen():
+    with pytest.raises(Exception, match="frozen"):
+        Recipe.parse({"heads": HEADS}).seed = 3
+
+
+@pytest.mark.parametrize("content", [b"heads = [", b"\xff\xfe\x00", b"a = 1\na = 2"])
+def test_no_toml(tmp_path, content):
+    (tmp_path / "r.toml").write_bytes(content)
+    with pytest.raises(RecipeError, match="is not TOML"):
+        Recipe.read(tmp_path / "r.toml")
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(RecipeError, match="There is no recipe"):
+        Recipe.read(tmp_path / "r.toml")
+
+
+def test_the_path_of_the_data_is_beside_the_recipe(tmp_path):
+    toy.news(tmp_path / "news.csv", rows=6)
+    (tmp_path / "r.toml").write_text('[data]\npath = "news.csv"\n[heads.sentiment]\ncolumn = "sentiment"\n')
+    assert Recipe.read(tmp_path / "r.toml").data.path == str(tmp_path / "news.csv")
+
+
+def test_but_changes_some_keys():
+    recipe = Recipe.parse({"heads": HEADS, "train": {"epochs": 3.0, "ema": 0.9}})
+    changed = recipe.but(train={"epochs": 5.0, "ema": None}, seed=None)
+    assert (changed.train.epochs, changed.train.ema, changed.seed) == (5.0, 0.9, 13)
+    with pytest.raises(RecipeError, match="flags"):
+        recipe.but(train={"epochs": -1.0})
+
+
+def test_flags_override_a_recipe():
+    recipe = Recipe.parse({"heads": {**HEADS, "topic": {"column": "topic", "weight": 2.0}}, "train": {"epochs": 3.0}})
+    settings = {"epochs": 1.0, "method": None, "backbone": "x/y", "seed": 5}
+    changed = override(recipe, label=[], text=("t",), task=None, settings=settings)
+    assert (changed.train.epochs, changed.model.backbone, changed.seed, changed.data.text) == (1.0, "x/y", 5, ("t",))
+    assert changed.heads == recipe.heads
+    assert list(override(recipe, label=["other"], text=(), task="score", settings={}).heads) == ["other"]
+
+
+def test_a_recipe_of_a_call(tmp_path):
+    path = toy.news(tmp_path / "news.csv", rows=12)
+    recipe, table = recipe_of(path, label={"mood": "sentiment"}, settings={"epochs": 2.0, "max_length": 64, "seed": 3})
+    assert table is None and recipe.data.path == str(path) and recipe.data.split == "split"
+    assert recipe.heads["mood"].column == "sentiment" and recipe.heads["mood"].task == "classify"
+    assert (recipe.train.epochs, recipe.model.max_length, recipe.seed) == (2.0, 64, 3)
+
+
+def test_mistakes_of_a_call(tmp_path):
+    path = toy.news(tmp_path / "news.csv", rows=12)
+    with pytest.raises(RecipeError, match=r"'epoch'\. Did you mean 'epochs'\?.*'bachsize'"):
+        recipe_of(path, label="sentiment", settings={"epoch": 2, "bachsize": 3})
+    with pytest.raises(RecipeError, match="no task 'clasify'. Did you mean 'classify'"):
+        recipe_of(path, label="sentiment", task="clasify")
+    with pytest.raises(RecipeError, match="No label column was named"):
+        recipe_of(path)
+    with pytest.raises(DataError, match="Did you mean 'sentiment'"):
+        recipe_of(path, label="sentimnt")
+
+
+def test_every_setting_of_a_fit_has_one_home():
+    from metier.pipeline.recipes import PARTS
+
+    names = [name for part in PARTS.values() for name in part.model_fields]
+    assert set(TrainPart.model_fields) <= set(names)
+    assert sorted(name for name in set(names) if names.count(name) > 1) in ([], ["seed"])
