@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from metier.data.clean import clean_text
 from metier.data.source import Source
 from metier.pipeline import load as loading
 from metier.pipeline.evaluate import evaluate as evaluate_run
@@ -60,7 +62,11 @@ class Model:
         """
         if isinstance(texts, str | Document):
             texts = [texts]
-        return self.runtime.predict([document(text) for text in texts], heads)
+        documents = [document(text) for text in texts]
+        if self.recipe.data.clean:
+            keep_length = any(task.per_token for task in self.heads.values())
+            documents = [_cleaned(item, keep_length) for item in documents]
+        return self.runtime.predict(documents, heads)
 
     def evaluate(self, source: Source, *, split: str | None = None, seed: int | None = None) -> dict[str, Any]:
         """The figures of every head on labelled data, with 95 % intervals.
@@ -105,6 +111,13 @@ def document(text: Text) -> Document:
     if isinstance(text, str):
         return Document(text)
     return Document(*text)
+
+
+def _cleaned(document: Document, keep_length: bool) -> Document:
+    """As the texts were that the run was fitted on; offsets stay valid where `keep_length` or the words ask for it."""
+    text = clean_text(document.text, keep_length or document.tokens is not None)
+    pair = None if document.pair is None else clean_text(document.pair, keep_length)
+    return document if (text, pair) == (document.text, document.pair) else replace(document, text=text, pair=pair)
 
 
 def load(run: str | Path, *, device: str = "auto", threads: int = 0) -> Model:

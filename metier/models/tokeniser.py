@@ -150,7 +150,10 @@ class Tokeniser:
 
     def _pieces(self, texts: list[str], documents: Sequence[Document] | None, offsets: bool) -> list[_Piece]:
         encode = self.tokenizer.encode_batch if offsets else self.tokenizer.encode_batch_fast
-        raws = encode(texts, add_special_tokens=False)
+        try:
+            raws = encode(texts, add_special_tokens=False)
+        except TypeError:  # half of a surrogate pair cannot be said in UTF-8; one question mark stands for it
+            raws = encode([text.encode("utf-8", "replace").decode() for text in texts], add_special_tokens=False)
         if not offsets:
             return [_Piece(np.array(raw.ids, dtype=np.int32), EMPTY, EMPTY) for raw in raws]
         owners: Sequence[Document | None] = documents if documents is not None else [None] * len(raws)
