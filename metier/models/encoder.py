@@ -11,8 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from metier.models import foreign
-from metier.models.layers import Layer, noise_for
-from metier.models.layers_fused import Noise
+from metier.models.layers import Layer, Pass, noise_for
 from metier.models.shape import Shape
 
 __all__ = ["Encoder", "Shape"]
@@ -84,32 +83,18 @@ class Encoder(nn.Module):
         self.words = grown
         self.shape = replace(self.shape, vocabulary=len(old) + extra)
 
-    def embed(self, ids: Tensor, types: Tensor | None, mask: Tensor, noise: Noise | None = None) -> Tensor:
+    def embed(self, ids: Tensor, types: Tensor | None, mask: Tensor) -> Tensor:
         """The input of the first layer.
 
         Args:
             ids: token ids, `(rows, length)`, int64.
             types: which text of a pair each token belongs to, like `ids`; None means 0 everywhere.
             mask: `(rows, length)`, true where there is a token.
-            noise: where dropout comes from, if not from torch's own function.
 
         Returns:
             `(rows, length, width)`.
         """
-        first, length = self.shape.position_offset, ids.shape[1]
-        if length > self.window:
-            raise ValueError(f"{length} tokens do not fit a window of {self.window}")
-        around = self.places.weight[first : first + length]
-        if self.kinds is not None and types is None:
-            around = around + self.kinds.weight[0]
-        hidden = self.words(ids) + around
-        if self.kinds is not None and types is not None:
-            hidden = hidden + self.kinds(types)
-        normed: Tensor = self.norm(hidden)
-        if noise is None:
-            return F.dropout(normed, self.shape.dropout, self.training)
-        keep = noise.keep(self.shape.dropout, tuple(normed.shape))
-        return normed if keep is None else normed * keep
+        return self._embed(ids, types, Pass.over(mask, None)).view(*ids.shape, self.width)
 
     def forward(
         self,
@@ -131,15 +116,28 @@ class Encoder(nn.Module):
         return self._run(ids, mask, types, range(upto), None)
 
     def _run(self, ids: Tensor, mask: Tensor, types: Tensor | None, layers: range, hidden: Tensor | None) -> Tensor:
-        noise = noise_for(self.words.weight, self.training)
+        shared = Pass.over(mask, noise_for(self.words.weight, self.training))
+        flat = self._embed(ids, types, shared) if hidden is None else shared.pack(hidden)
+        for index in layers:
+            flat = self.layers[index](flat, shared)
+        return shared.unpack(flat)
+
+    def _embed(self, ids: Tensor, types: Tensor | None, shared: Pass) -> Tensor:
+        """`(tokens, width)` for the tokens that the pass computes."""
+        length = ids.shape[1]
+        if length > self.window:
+            raise ValueError(f"{length} tokens do not fit a window of {self.window}")
         if types is not None and types.device.type == "cpu" and not bool(types.any()):
             types = None  # the row of type 0 is then added once, not looked up for every token
-        if hidden is None:
-            hidden = self.embed(ids, types, mask, noise)
-        bias = None
-        if not bool(mask.all()):
-            bias = torch.zeros(mask.shape, dtype=hidden.dtype, device=mask.device)
-            bias = bias.masked_fill_(~mask, -torch.inf)[:, None, None, :]
-        for index in layers:
-            hidden = self.layers[index](hidden, bias, noise)
-        return hidden
+        around = self.places.weight[self.shape.position_offset :][:length]
+        if self.kinds is not None and types is None:
+            around = around + self.kinds.weight[0]
+        where = torch.arange(length, device=ids.device).expand_as(ids)
+        hidden = self.words(shared.pack(ids)) + F.embedding(shared.pack(where), around)
+        if self.kinds is not None and types is not None:
+            hidden = hidden + self.kinds(shared.pack(types))
+        normed: Tensor = self.norm(hidden)
+        if shared.noise is None:
+            return F.dropout(normed, self.shape.dropout, self.training)
+        keep = shared.noise.keep(self.shape.dropout, tuple(normed.shape))
+        return normed if keep is None else normed * keep

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from metier.models.layers_fused import Attention, DropAddNorm, Noise
+from metier.models.layers_fused import Attention, DropAddNorm, Noise, spread
 from metier.models.shape import Shape
 
 
@@ -31,6 +32,41 @@ def noise_for(x: Tensor, training: bool) -> Noise | None:
     return Noise() if training and not plain and x.device.type == "cpu" and x.dtype == torch.float32 else None
 
 
+@dataclass(frozen=True)
+class Pass:
+    """What the layers share in one forward pass over `rows` rows of `length` tokens.
+
+    Layers see a flat list of tokens. `places` are its positions in the padded rows where padding is left out (None: it
+    is not), `bias` is added to attention scores (None, or `(rows, 1, 1, length)` with minus infinity at padding), and
+    with `noise` the fused functions for fitting on a CPU are used.
+    """
+
+    rows: int
+    length: int
+    places: Tensor | None
+    bias: Tensor | None
+    noise: Noise | None
+
+    @classmethod
+    def over(cls, mask: Tensor, noise: Noise | None) -> Pass:
+        """The pass over the tokens of `mask`, `(rows, length)`. Padding is left out where the functions are fused."""
+        rows, length = mask.shape
+        if bool(mask.all()):
+            return cls(rows, length, None, None, noise)
+        bias = torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, -torch.inf)[:, None, None, :]
+        places = None if noise is None else mask.reshape(-1).nonzero()[:, 0]
+        return cls(rows, length, places, bias, noise)
+
+    def pack(self, padded: Tensor) -> Tensor:
+        """`(rows, length, ...)` to `(tokens, ...)`."""
+        flat = padded.reshape(-1, *padded.shape[2:])
+        return flat if self.places is None else flat.index_select(0, self.places)
+
+    def unpack(self, flat: Tensor) -> Tensor:
+        """`(tokens, width)` to `(rows, length, width)`, 0 where a token was left out."""
+        return spread(flat, self.places, self.rows * self.length).view(self.rows, self.length, -1)
+
+
 class Layer(nn.Module):
     """Self-attention and a two-layer perceptron, each followed by a residual sum and a norm."""
 
@@ -46,27 +82,24 @@ class Layer(nn.Module):
         self.narrow = nn.Linear(shape.intermediate, width)
         self.narrow_norm = nn.LayerNorm(width, shape.eps)
 
-    def forward(self, hidden: Tensor, bias: Tensor | None, noise: Noise | None) -> Tensor:
-        """`(rows, length, width)` to the same.
-
-        `bias` is added to the attention scores: None, or `(rows, 1, 1, length)` with minus infinity at padding.
-        `noise` chooses the fused functions for fitting on a CPU; without it torch's own are used.
-        """
-        mixed = self.join(self._attention(self.attend(hidden), bias, noise))
-        hidden = self._sum(mixed, hidden, self.join_norm, noise)
+    def forward(self, hidden: Tensor, shared: Pass) -> Tensor:
+        """`(tokens, width)` to the same."""
+        mixed = self.join(self._attention(self.attend(hidden), shared))
+        hidden = self._sum(mixed, hidden, self.join_norm, shared.noise)
         narrowed = self.narrow(self.activation(self.widen(hidden)))
-        return self._sum(narrowed, hidden, self.narrow_norm, noise)
+        return self._sum(narrowed, hidden, self.narrow_norm, shared.noise)
 
-    def _attention(self, packed: Tensor, bias: Tensor | None, noise: Noise | None) -> Tensor:
-        rows, length, width = packed.shape[0], packed.shape[1], packed.shape[2] // 3
-        if noise is not None:
-            keep = noise.keep(self.attention_dropout, (rows * self.heads, length, length))
-            fused: Tensor = Attention.apply(packed, bias, keep, self.heads)  # type: ignore[no-untyped-call]
+    def _attention(self, packed: Tensor, shared: Pass) -> Tensor:
+        rows, length, width = shared.rows, shared.length, packed.shape[-1] // 3
+        if shared.noise is not None:
+            keep = shared.noise.keep(self.attention_dropout, (rows * self.heads, length, length))
+            fused: Tensor = Attention.apply(packed, shared, keep, self.heads)  # type: ignore[no-untyped-call]
             return fused
         query, key, value = packed.view(rows, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         share = self.attention_dropout if self.training else 0.0
+        bias = None if shared.bias is None else shared.bias.to(query.dtype)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=share)
-        return mixed.transpose(1, 2).reshape(rows, length, width)
+        return mixed.transpose(1, 2).reshape(rows * length, width)
 
     def _sum(self, x: Tensor, residual: Tensor, norm: nn.LayerNorm, noise: Noise | None) -> Tensor:
         if noise is not None:

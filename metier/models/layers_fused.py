@@ -8,14 +8,21 @@ back to a path with several copies. The functions here compute the same things. 
 
 from __future__ import annotations
 
-from typing import Any
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from metier.models.layers import Pass
+
 LEVELS = 1 << 16
 """Dropout compares 16 random bits with a threshold: its share is rounded to 1/65,536, and the scale follows suit."""
+
+BLOCK = 1 << 16
+"""Entries of the first block of masks that a pass makes; the next ones are up to 16 times as large."""
 
 
 class Noise:
@@ -28,6 +35,8 @@ class Noise:
     def __init__(self) -> None:
         seed = int(torch.randint(2**63 - 1, ()).item())
         self._bits = np.random.SFC64(seed)
+        self._ready: dict[int, Tensor] = {}
+        self._block = BLOCK
 
     def keep(self, share: float, size: tuple[int, ...]) -> Tensor | None:
         """A float32 mask of `size` that is 0 for a `share` of its entries and `1 / (1 - share)` elsewhere.
@@ -37,11 +46,25 @@ class Noise:
         dropped = round(share * LEVELS)
         if not dropped:
             return None
-        count = int(np.prod(size))
+        count = prod(size)
+        ready = self._ready.get(dropped)
+        if ready is None or len(ready) < count:
+            ready = self._fresh(dropped, max(count, self._block))
+            self._block = min(2 * self._block, 16 * BLOCK)
+        self._ready[dropped] = ready[count:]
+        return ready[:count].view(size)
+
+    def _fresh(self, dropped: int, count: int) -> Tensor:
+        """Masks come in blocks: one call of each operator for several of them."""
         bits = self._bits.random_raw((count + 3) // 4).view(np.int16)[:count]
-        mask = torch.empty(size, dtype=torch.float32)
-        torch.ge(torch.from_numpy(bits).view(size), dropped - LEVELS // 2, out=mask)
+        mask = torch.empty(count, dtype=torch.float32)
+        torch.ge(torch.from_numpy(bits), dropped - LEVELS // 2, out=mask)
         return mask.mul_(LEVELS / (LEVELS - dropped))
+
+
+def spread(flat: Tensor, places: Tensor | None, count: int) -> Tensor:
+    """`flat`, `(tokens, width)`, put in `places` among `count` rows of zeros."""
+    return flat if places is None else flat.new_zeros(count, flat.shape[1]).index_copy(0, places, flat)
 
 
 class DropAddNorm(torch.autograd.Function):
@@ -57,7 +80,7 @@ class DropAddNorm(torch.autograd.Function):
         return normed
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         total, keep, mean, deviation, weight, bias = ctx.saved_tensors
         needs = ctx.needs_input_grad
         wanted = [needs[0] or needs[1], needs[3], needs[4]]
@@ -69,37 +92,39 @@ class DropAddNorm(torch.autograd.Function):
 
 
 class Attention(torch.autograd.Function):
-    """Multi-head attention over packed projections. Call as `apply(packed, bias, keep, heads)`.
+    """Multi-head attention over packed projections. Call as `apply(packed, shared, keep, heads)`.
 
-    `packed` is `(rows, length, 3 * width)`: queries, keys, values. `bias` is added to the scores, None or
-    `(rows, 1, 1, length)`; `keep` is the dropout mask of the probabilities, `(rows * heads, length, length)` or None.
-    Returns `(rows, length, width)`.
+    `packed` is `(tokens, 3 * width)`: queries, keys, values; `shared` says where in the rows the tokens are; `keep` is
+    the dropout mask of the probabilities, `(rows * heads, length, length)` or None. Returns `(tokens, width)`.
     """
 
     @staticmethod
-    def forward(ctx: Any, packed: Tensor, bias: Tensor | None, keep: Tensor | None, heads: int) -> Tensor:
-        rows, length, width = packed.shape[0], packed.shape[1], packed.shape[2] // 3
+    def forward(ctx: Any, packed: Tensor, shared: Pass, keep: Tensor | None, heads: int) -> Tensor:
+        rows, length, width = shared.rows, shared.length, packed.shape[1] // 3
         size = width // heads
-        parts = packed.view(rows, length, 3, heads, size).permute(2, 0, 3, 1, 4).contiguous()
-        query, key, value = parts.view(3, rows * heads, length, size).unbind()
+        padded = spread(packed, shared.places, rows * length).view(rows, length, 3, heads, size)
+        parts = padded.permute(2, 0, 3, 1, 4).reshape(3, rows * heads, length, size)
+        query, key, value = parts.unbind()
         scores = packed.new_empty(rows * heads, length, length)
         torch.baddbmm(scores, query, key.transpose(1, 2), beta=0, alpha=size**-0.5, out=scores)
-        if bias is not None:
-            scores.view(rows, heads, length, length).add_(bias)
+        if shared.bias is not None:
+            scores.view(rows, heads, length, length).add_(shared.bias)
         shares = torch.softmax(scores, -1)
         mixed = torch.bmm(shares if keep is None else torch.mul(shares, keep, out=scores), value)
         ctx.save_for_backward(parts, shares, keep)
-        ctx.sizes = rows, length, heads, size
-        return mixed.view(rows, heads, length, size).transpose(1, 2).reshape(rows, length, width)
+        ctx.shared, ctx.heads = shared, heads
+        return shared.pack(mixed.view(rows, heads, length, size).transpose(1, 2).reshape(rows, length, width))
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         parts, shares, keep = ctx.saved_tensors
-        rows, length, heads, size = ctx.sizes
-        query, key, value = parts.view(3, rows * heads, length, size).unbind()
-        grad = grad.reshape(rows, length, heads, size).transpose(1, 2).reshape(rows * heads, length, size)
+        shared, heads = ctx.shared, ctx.heads
+        rows, length, size = shared.rows, shared.length, parts.shape[3]
+        query, key, value = parts.unbind()
+        padded = spread(grad, shared.places, rows * length).view(rows, length, heads, size)
+        grad = padded.transpose(1, 2).reshape(rows * heads, length, size)
         below = torch.empty_like(parts)
-        by_query, by_key, by_value = below.view(3, rows * heads, length, size).unbind()
+        by_query, by_key, by_value = below.unbind()
         torch.bmm((shares if keep is None else shares * keep).transpose(1, 2), grad, out=by_value)
         by_shares = torch.bmm(grad, value.transpose(1, 2))
         if keep is not None:
@@ -107,4 +132,5 @@ class Attention(torch.autograd.Function):
         by_scores = torch._softmax_backward_data(by_shares, shares, -1, shares.dtype)
         torch.baddbmm(by_query, by_scores, key, beta=0, alpha=size**-0.5, out=by_query)
         torch.baddbmm(by_key, by_scores.transpose(1, 2), query, beta=0, alpha=size**-0.5, out=by_key)
-        return below.permute(1, 3, 0, 2, 4).reshape(rows, length, 3 * heads * size), None, None, None
+        below = below.view(3, rows, heads, length, size).permute(1, 3, 0, 2, 4)
+        return shared.pack(below.reshape(rows, length, 3 * heads * size)), None, None, None

@@ -44,9 +44,9 @@ class Rows:
         module.sparse = True  # backward then yields the touched rows, not a matrix of zeros around them
         self._hooks = [
             module.register_forward_pre_hook(self._before_forward),
-            module.register_state_dict_pre_hook(lambda *_: self.flush()),
-            module.register_load_state_dict_pre_hook(lambda *_: self._settle()),
-            module.register_load_state_dict_post_hook(lambda *_: self._adopt()),
+            module.register_state_dict_pre_hook(lambda *_: self.flush()),  # type: ignore[no-untyped-call]
+            module.register_load_state_dict_pre_hook(lambda *_: self._settle()),  # type: ignore[no-untyped-call]
+            module.register_load_state_dict_post_hook(lambda *_: self._adopt()),  # type: ignore[no-untyped-call]
         ]
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from metier.models.layers import Layer
+from metier.models.layers import Layer, Pass
 from metier.models.layers_fused import Attention, DropAddNorm, Noise
 from metier.models.shape import Shape
 
@@ -19,19 +19,21 @@ def layer(dropout=0.0):
     return made
 
 
+def full(rows, length):
+    return Pass.over(torch.ones(rows, length, dtype=torch.bool), Noise())
+
+
 @pytest.mark.parametrize("padded", [True, False])
 def test_fused_equals_plain(padded):
-    bias = None
-    if padded:
-        mask = torch.arange(7) < torch.tensor([[7], [3], [5]])
-        bias = torch.zeros(3, 7).masked_fill_(~mask, -torch.inf)[:, None, None, :]
+    mask = torch.arange(7) < torch.tensor([[7], [3], [5]] if padded else [[7], [7], [7]])
     found = []
     for noise in (Noise(), None):
         made = layer()
         hidden = torch.randn(3, 7, 32, generator=torch.Generator().manual_seed(1)).requires_grad_()
-        out = made(hidden, bias, noise)
-        out.sin().sum().backward()
-        found.append([out.detach(), hidden.grad, *(weight.grad for weight in made.parameters())])
+        shared = Pass.over(mask, noise)
+        out = shared.unpack(made(shared.pack(hidden), shared))
+        out[mask].sin().sum().backward()
+        found.append([out[mask].detach(), hidden.grad, *(weight.grad for weight in made.parameters())])
     for fused, plain in zip(*found, strict=True):
         torch.testing.assert_close(fused, plain, atol=2e-5, rtol=1e-4)
 
@@ -40,8 +42,10 @@ def test_gradients_are_those_of_finite_differences():
     torch.manual_seed(0)
     exact = {"dtype": torch.float64, "requires_grad": True}
     keep = (torch.rand(4, 3, 3) > 0.3).double() / 0.7
-    packed = torch.randn(2, 3, 24, **exact)
-    assert torch.autograd.gradcheck(lambda x: Attention.apply(x, None, keep, 2), packed)
+    for mask in (torch.ones(2, 3, dtype=torch.bool), torch.arange(3) < torch.tensor([[3], [2]])):
+        shared = Pass.over(mask, Noise())
+        packed = torch.randn(int(mask.sum()), 24, **exact)
+        assert torch.autograd.gradcheck(lambda x, shared=shared: Attention.apply(x, shared, keep, 2), packed)
     x, residual, weight, bias = (torch.randn(*size, **exact) for size in ((4, 6), (4, 6), (6,), (6,)))
     held = (torch.rand(4, 6) > 0.3).double() / 0.7
     assert torch.autograd.gradcheck(
@@ -81,7 +85,7 @@ def test_no_dropout_no_mask():
 def test_frozen_weights_get_no_gradient():
     made = layer(0.1).requires_grad_(False)
     made.narrow_norm.weight.requires_grad_(True)
-    made(torch.randn(2, 5, 32), None, Noise()).sum().backward()
+    made(torch.randn(10, 32), full(2, 5)).sum().backward()
     assert [name for name, weight in made.named_parameters() if weight.grad is not None] == ["narrow_norm.weight"]
 
 
@@ -94,7 +98,7 @@ def test_what_wraps_a_linear_layer_still_works():
         def forward(self, x):
             return 2 * self.inner(x)
 
-    made, hidden = layer(), torch.randn(2, 5, 32)
-    before = made(hidden, None, Noise())
+    made, hidden = layer(), torch.randn(10, 32)
+    before = made(hidden, full(2, 5))
     made.join = Doubled(made.join)
-    assert not torch.allclose(before, made(hidden, None, Noise()))
+    assert not torch.allclose(before, made(hidden, full(2, 5)))
