@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def _window(model: Any) -> int:
+    """The most tokens that a row may have; where positions have a padding (RoBERTa's kin), they start behind it."""
+    positions = int(getattr(model.config, "max_position_embeddings", 512))
+    tables = [item for name, item in model.named_modules() if name.endswith("position_embeddings")]
+    paddings = [int(table.padding_idx) + 1 for table in tables if getattr(table, "padding_idx", None) is not None]
+    return positions - max(paddings, default=0)
+
+
 class HubEncoder(nn.Module):
     """A transformers encoder behind the interface of `Encoder`, without its frozen-prefix cache.
 
@@ -24,7 +32,7 @@ class HubEncoder(nn.Module):
         config = model.config
         self.width = int(config.hidden_size)
         self.depth = int(getattr(config, "num_hidden_layers", 0))
-        self.window = int(getattr(config, "max_position_embeddings", 512))
+        self.window = _window(model)
 
     @classmethod
     def load(cls, folder: Path, dropout: float | None) -> HubEncoder:
@@ -45,8 +53,9 @@ class HubEncoder(nn.Module):
         """Without weights, from a saved configuration."""
         from transformers import AutoConfig, AutoModel
 
-        kind = config["model_type"]
-        return cls(AutoModel.from_config(AutoConfig.for_model(kind, **config), trust_remote_code=False))
+        settings = {name: value for name, value in config.items() if name != "model_type"}
+        built = AutoConfig.for_model(config["model_type"], **settings)
+        return cls(AutoModel.from_config(built, trust_remote_code=False))
 
     def resize_vocabulary(self, extra: int) -> None:
         """Appends rows for new tokens."""

@@ -69,8 +69,8 @@ def _write(file: Path, fresh: Rows) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         _make_room(file.parent, LIMIT - len(content))
         run.write_bytes(file, content)
-    except OSError:
-        file.unlink(missing_ok=True)
+    except OSError:  # `write_bytes` left nothing behind
+        return
 
 
 def _make_room(where: Path, allowed: int) -> None:
