@@ -47,7 +47,7 @@ class Tracker:
         self.stream.close()
         self.board.close()
         if self.wandb is not None:
-            self.wandb.finish(quiet=True)
+            self.wandb.finish()
 
     def write(self, record: Record) -> None:
         """One step."""
