@@ -13,9 +13,6 @@ import metier
 from metier.evaluate.findings import Findings
 from metier.progress import Progress
 
-OFFICIAL = (0.95, 0.05, 0.0)
-"""For data with an official test split but no validation: a twentieth of train validates."""
-
 
 def data(name: str) -> Path:
     """A file or folder of the real data. `METIER_TEST_DATA` says where it is."""

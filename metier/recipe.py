@@ -31,7 +31,8 @@ class DataPart(Part):
     split: str | None = None
     group: str | None = None
     time: str | None = None
-    fractions: Annotated[tuple[float, float, float], Field(strict=False)] = (0.8, 0.1, 0.1)
+    fractions: Annotated[tuple[float, float, float], Field(strict=False)] | None = None
+    """Shares of train, valid and test; `None`: 80, 10 and 10 %, of 5,000 rows or more 85, 5 and 10 %."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 13
     """Of the split; apart from the recipe's own, so that several seeds are judged on the same texts."""
     clean: bool = True
@@ -43,7 +44,7 @@ class DataPart(Part):
             raise ValueError("data.text takes one column, or two for a pair of texts")
         if self.group and self.time:
             raise ValueError("data.group and data.time exclude each other: a split is by group or by time")
-        if min(self.fractions) < 0 or abs(sum(self.fractions) - 1) > 1e-6:
+        if self.fractions and (min(self.fractions) < 0 or abs(sum(self.fractions) - 1) > 1e-6):
             raise ValueError("data.fractions are the shares of train, valid and test and must add up to 1")
         return self
 
@@ -91,7 +92,7 @@ class TrainPart(Part):
     warmup: Fraction = 0.1
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     clip: Annotated[float, Field(gt=0)] = 1.0
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     class_weights: Literal["none", "balanced"] = "none"
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     head_start: Literal["probe", "random"] = "probe"

@@ -16,6 +16,8 @@ from metier.recipe import Recipe
 from metier.types import Example
 
 SPLITS = ("train", "valid", "test")
+FEW, MANY, MANY_ROWS = (0.8, 0.1, 0.1), (0.85, 0.05, 0.1), 5_000
+"""Shares of train, valid and test, and the number of rows from which on fewer need to validate."""
 HELD = ("valid", "test")
 """Official splits of which no row is left out, not even one without a text."""
 
@@ -56,7 +58,8 @@ def read_dataset(recipe: Recipe, source: Source, watch: Watch) -> Dataset:
         column = ", ".join(repr(head.column) for head in recipe.heads.values())
         raise DataError(f"Of {len(rows)} rows none has both a text and a label in {column}.", hint="metier doctor")
     kept, duplicates = dedup.deduplicate(labelled, data.dedup)
-    how = splitting.How(data.fractions, group=data.group, time=data.time)
+    fractions = data.fractions or (FEW if len(kept) < MANY_ROWS else MANY)
+    how = splitting.How(fractions, group=data.group, time=data.time)
     division = splitting.split(kept, how, seed=data.seed)
     clean, leaked = splitting.leakage(division.examples)
     examples = {name: [example for example in clean if example.split == name] for name in SPLITS}

@@ -69,6 +69,11 @@ class Tag(Task):
         return {**super().describe(), **more}
 
     @property
+    def independent(self) -> bool:
+        """As in `Task`; a chain ties the tokens of a text together."""
+        return not self.crf
+
+    @property
     def tags(self) -> tuple[str, ...]:
         """The names of the tags, in the order of the logits."""
         return ("O", *(f"{prefix}-{label}" for label in self.labels for prefix in "BI"))

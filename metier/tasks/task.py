@@ -60,6 +60,11 @@ class Task(ABC):
         self.labels = tuple(labels)
         self.temperature = temperature
 
+    @property
+    def independent(self) -> bool:
+        """Whether the loss of a token depends on no other token's (false for a chain)."""
+        return self.per_token
+
     # -- label encoding ------------------------------------------------------------------------------------------
     @classmethod
     @abstractmethod

@@ -33,8 +33,8 @@ METHODS: dict[str, Method] = {
     for method in (
         Method("probe", frozen=1.0, gradient=False, rate=0.0, head_rate=0.0, steps=0, epochs=(0, 0)),
         Method("head", frozen=1.0, gradient=True, rate=0.0, head_rate=2e-3, steps=3000, epochs=(5, 40)),
-        Method("freeze", frozen=0.5, gradient=True, rate=2e-4, head_rate=1e-3, steps=2500, epochs=(3, 15)),
-        Method("full", frozen=0.0, gradient=True, rate=1.5e-4, head_rate=1e-3, steps=2500, epochs=(3, 12)),
+        Method("freeze", frozen=0.5, gradient=True, rate=3e-4, head_rate=1e-3, steps=3000, epochs=(3, 15)),
+        Method("full", frozen=0.0, gradient=True, rate=2e-4, head_rate=1e-3, steps=3000, epochs=(3, 10)),
     )
 }
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from metier.data.batches import by_length
 from metier.models.network import Network
 from metier.models.table import Batch, Table
-from metier.tasks.task import Task
+from metier.tasks.task import IGNORE, Task
 
 PENALTIES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 """Candidates for the L2 penalty, relative to the mean square of a feature; strong first, each starts from the last."""
@@ -138,6 +138,8 @@ def _solve(name: str, task: Task, head: nn.Module, train: Features, options: dic
 
 def _parts(name: str, task: Task, train: Features) -> list[tuple[Callable[[nn.Module], Tensor], Tensor, int]]:
     """Pieces of the training set for one head: how to compute its logits, its targets, its share of the mean."""
+    if task.independent:
+        return [_tokens(name, train)]
     if task.per_token or task.special_tokens:
         return [
             (_deep(batch, hidden, pooled, name), batch.targets[name], int(batch.present[name].sum()))
@@ -151,6 +153,20 @@ def _parts(name: str, task: Task, train: Features) -> list[tuple[Callable[[nn.Mo
     targets = torch.cat([batch.targets[name] for _, batch in pairs if len(batch.targets[name])])
     nothing = torch.zeros(0)
     return [(lambda head: head(nothing, nothing, pooled), targets, len(pooled))]
+
+
+def _tokens(name: str, train: Features) -> tuple[Callable[[nn.Module], Tensor], Tensor, int]:
+    """All tokens that have a target as one row of `(1, tokens, width)`: no padding, one matrix product."""
+    states, targets = [], []
+    for batch, hidden in zip(train.batches, train.hidden, strict=True):
+        if hidden is not None and len(batch.targets[name]):
+            wanted = batch.targets[name] != IGNORE
+            states.append(hidden[batch.present[name]][wanted])
+            targets.append(batch.targets[name][wanted])
+    if not states:
+        return (lambda head: torch.zeros(0)), torch.zeros(0), 0
+    row, nothing = torch.cat(states).unsqueeze(0), torch.zeros(0)
+    return (lambda head: head(row, nothing, nothing)), torch.cat(targets).unsqueeze(0), row.shape[1]
 
 
 def _deep(batch: Batch, hidden: Tensor, pooled: Tensor, name: str) -> Callable[[nn.Module], Tensor]:
