@@ -11,10 +11,26 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel
 
-GOOD = "rises gains wins grows beats record profit strong".split()
-BAD = "falls loses sinks warns misses fraud loss weak".split()
-PLACES = "Berlin Paris Lima Oslo Rome Kyoto".split()
-FILLER = "the a of shares company today market after on report and its bank results in".split()
+GOOD = ["rises", "gains", "wins", "grows", "beats", "record", "profit", "strong"]
+BAD = ["falls", "loses", "sinks", "warns", "misses", "fraud", "loss", "weak"]
+PLACES = ["Berlin", "Paris", "Lima", "Oslo", "Rome", "Kyoto"]
+FILLER = [*"the a of shares company today market after on report and its bank results in".split()]  # noqa: SIM905
+    "the",
+    "a",
+    "of",
+    "shares",
+    "company",
+    "today",
+    "market",
+    "after",
+    "on",
+    "report",
+    "and",
+    "its",
+    "bank",
+    "results",
+    "in",
+]
 CHINESE = "股市上涨下跌公司利润亏损北京市好坏"
 
 
