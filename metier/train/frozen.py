@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +10,25 @@ import numpy as np
 import torch
 
 from metier.data.batches import by_length
+from metier.errors import RunError
 from metier.models.encoder import Encoder
 from metier.models.network import Network
 from metier.models.table import Batch, Table
 
 FILE = "frozen.f32"
+
+
+def _reserve(file: Path, size: int) -> None:
+    """A file of `size` bytes that are there: on a full disk, writing to a mapped hole would kill the process."""
+    try:
+        with file.open("wb") as stream:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(stream.fileno(), 0, size)
+    except OSError as error:
+        raise RunError(
+            f"The states of frozen layers take {size / 2**20:.0f} MiB in {file.parent}: {error.strerror}.",
+            hint="free some disk space, or use --method full",
+        ) from error
 
 
 class Frozen:
@@ -29,7 +44,8 @@ class Frozen:
         self.width = network.encoder.width
         shape = (int(table.rows.bounds[-1]), self.width)
         folder.mkdir(parents=True, exist_ok=True)
-        self.states = np.memmap(folder / FILE, dtype=np.float32, mode="w+", shape=shape)
+        _reserve(folder / FILE, 4 * shape[0] * shape[1])
+        self.states = np.memmap(folder / FILE, dtype=np.float32, mode="r+", shape=shape)
         self._fill(tick)
 
     @torch.inference_mode()
