@@ -14,23 +14,7 @@ from transformers import BertConfig, BertModel
 GOOD = ["rises", "gains", "wins", "grows", "beats", "record", "profit", "strong"]
 BAD = ["falls", "loses", "sinks", "warns", "misses", "fraud", "loss", "weak"]
 PLACES = ["Berlin", "Paris", "Lima", "Oslo", "Rome", "Kyoto"]
-FILLER = [*"the a of shares company today market after on report and its bank results in".split()]  # noqa: SIM905
-    "the",
-    "a",
-    "of",
-    "shares",
-    "company",
-    "today",
-    "market",
-    "after",
-    "on",
-    "report",
-    "and",
-    "its",
-    "bank",
-    "results",
-    "in",
-]
+FILLER = "the a of shares company today market after on report and its bank results in".split()  # noqa: SIM905
 CHINESE = "股市上涨下跌公司利润亏损北京市好坏"
 
 
