@@ -41,6 +41,13 @@ LINES: dict[str, tuple[str, Line]] = {
     "wnut17": ("WNUT17, strict entity F1", quality),
     "reuters": ("Reuters-21578 ModApte, micro-F1", quality),
     "semeval2010": ("SemEval-2010 task 8, official macro-F1", quality),
+    "training_speed": (
+        "examples a second of a fit against transformers' `Trainer`: batch 32 / batch 16 / padded to 128",
+        lambda r: (
+            " / ".join(times(r[name]["ratio"]) for name in ("batch_32", "batch_16", "padded_to_128")),
+            " / ".join(f"{r[name]['bar']} ×" for name in ("batch_32", "batch_16", "padded_to_128")),
+        ),
+    ),
     "two_heads": ("two heads on one encoder against two runs", lambda r: (times(r["ratio"]), f"{r['bar']} ×")),
     "startup": (
         "`import metier` / `metier --help`",
