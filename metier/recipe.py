@@ -96,7 +96,7 @@ class TrainPart(Part):
     class_weights: Literal["none", "balanced"] = "none"
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     head_start: Literal["probe", "random"] = "probe"
-    patience: Annotated[int, Field(ge=0)] = 3
+    patience: Annotated[int, Field(ge=0)] = 0
     """Evaluations without a better `metric` before the fit stops; 0: never."""
     evaluations: Annotated[int, Field(ge=1)] = 1
     """Evaluations on the validation split an epoch."""

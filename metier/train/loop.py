@@ -169,12 +169,12 @@ def _judge(fit: Fit, record: Record) -> None:
     fit.network.eval()
     with torch.no_grad(), _averaged(fit):
         record.valid = dict(fit.evaluate())
-        record.best = record.valid["metric"] > fit.state.best_value
+        value, before = record.valid["metric"], fit.state.best_value
+        record.best = value >= before  # of equals the later one, fitted at a lower rate
+        fit.state.stale = 0 if value > before else fit.state.stale + 1
         if record.best:
-            fit.state.best_value, fit.state.stale = record.valid["metric"], 0
+            fit.state.best_value = value
             fit.state.best = {name: weight.detach().clone() for name, weight in _trainable(fit.network).items()}
-        else:
-            fit.state.stale += 1
     fit.state.stopped = bool(fit.settings.patience) and fit.state.stale >= fit.settings.patience
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, sqrt
 
 from metier.errors import RecipeError
 from metier.recipe import TrainPart
@@ -22,8 +22,8 @@ class Method:
     gradient: bool
     rate: float
     head_rate: float
-    steps: int
-    """Updates that a fit aims at when the recipe names no number of epochs."""
+    effort: float
+    """Epochs are `effort / sqrt(updates an epoch)` where the recipe names none: many on small data, few on large."""
     epochs: tuple[int, int]
     """The fewest and the most epochs that this may come to."""
 
@@ -31,10 +31,10 @@ class Method:
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("probe", frozen=1.0, gradient=False, rate=0.0, head_rate=0.0, steps=0, epochs=(0, 0)),
-        Method("head", frozen=1.0, gradient=True, rate=0.0, head_rate=2e-3, steps=3000, epochs=(5, 40)),
-        Method("freeze", frozen=0.5, gradient=True, rate=3e-4, head_rate=1e-3, steps=3000, epochs=(3, 15)),
-        Method("full", frozen=0.0, gradient=True, rate=2e-4, head_rate=1e-3, steps=3000, epochs=(3, 10)),
+        Method("probe", frozen=1.0, gradient=False, rate=0.0, head_rate=0.0, effort=0.0, epochs=(0, 0)),
+        Method("head", frozen=1.0, gradient=True, rate=0.0, head_rate=2e-3, effort=400.0, epochs=(5, 40)),
+        Method("freeze", frozen=0.5, gradient=True, rate=3e-4, head_rate=1e-3, effort=150.0, epochs=(2, 15)),
+        Method("full", frozen=0.0, gradient=True, rate=2e-4, head_rate=1e-3, effort=120.0, epochs=(2, 15)),
     )
 }
 
@@ -52,10 +52,10 @@ def frozen_layers(settings: TrainPart, depth: int) -> int:
 
 
 def epochs(settings: TrainPart, rows: int) -> float:
-    """The number of epochs: the recipe's, or as many as make the method's number of updates within its bounds."""
+    """The number of epochs: the recipe's, or as many as the method's effort gives within its bounds."""
     method = METHODS[settings.method]
     if settings.epochs is not None or not method.gradient:
         return settings.epochs or 0.0
     updates = max(1, ceil(rows / (settings.batch_size * settings.accumulate)))
     low, high = method.epochs
-    return float(min(high, max(low, round(method.steps / updates))))
+    return float(min(high, max(low, round(method.effort / sqrt(updates)))))
