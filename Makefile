@@ -37,7 +37,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	@rm -rf $(RUN) $(RUN).partial
-	@$(BIN)/metier train metier/sample/headlines.csv --label sentiment --label topic --epochs 10 --out $(RUN)
+	@$(BIN)/metier train metier/sample/headlines.csv --label sentiment --label topic --out $(RUN)
 	@if [ "$(SERVE)" != 0 ]; then exec $(BIN)/metier serve $(RUN) --host $(HOST) --port $(PORT); fi
 
 lint: $(STAMP)
