@@ -175,7 +175,7 @@ def _limitations(findings: Findings) -> str:
             lines.append(
                 f"- {_plain(name)}: fewer than ten {head.split} examples of {shown}; their figures say little."
             )
-        lines += [f"- {_plain(name)}: {_plain(note)}" for note in head.notes]
+        lines += [f"- {_plain(name)}: {_plain(note['says'].format(**note))}" for note in head.notes]
     return "\n".join(["## Limitations", "", *lines])
 
 

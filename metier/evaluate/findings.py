@@ -28,7 +28,7 @@ class HeadFindings:
         errors: what `evaluation.worst_errors` returned.
         suspects: `{"id", "text", "given", "suggested", "score"}`, the surest first.
         temperature: what the logits are divided by.
-        notes: sentences that the reader should know, e.g. that a window was cut.
+        notes: what the reader should know, e.g. that texts were cut: `{"says": a phrase, ...}` with what fills it.
     """
 
     task: str
@@ -39,7 +39,7 @@ class HeadFindings:
     errors: list[Mapping[str, Any]] = field(default_factory=list)
     suspects: list[Mapping[str, Any]] = field(default_factory=list)
     temperature: float | None = None
-    notes: list[str] = field(default_factory=list)
+    notes: list[Mapping[str, Any]] = field(default_factory=list)
 
     @property
     def judged(self) -> Mapping[str, Any]:

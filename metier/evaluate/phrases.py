@@ -6,9 +6,12 @@ that the page needs no script to change from one to the other.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup, escape
+
+CUT = "{count} of {of} texts of the {split} split were cut at {limit} tokens."
 
 CHINESE: dict[str, str] = {
     # what the page is
@@ -118,6 +121,7 @@ CHINESE: dict[str, str] = {
     "To reach": "目标准确率",
     "floor": "得分下限",
     "answered": "作答比例 ",
+    CUT: "{split}的 {of} 条文本中有 {count} 条在 {limit} 个词元处被截断。",
     # errors
     "Worst errors": "最严重的错误",
     "The mistakes that the model was surest of.": "模型最有把握却答错的文本。",
@@ -187,6 +191,12 @@ def _in(language: str, value: Any) -> Any:
 def html(phrase: str, **values: Any) -> Markup:
     """A phrase as two spans. Values are escaped."""
     return _both("span", phrase, values)
+
+
+def note(said: Mapping[str, Any]) -> Markup:
+    """A note of the findings: its phrase, filled."""
+    values = {key: Title(value) if isinstance(value, str) else value for key, value in said.items() if key != "says"}
+    return html(said["says"], **values)
 
 
 def svg(phrase: str, **values: Any) -> Markup:

@@ -153,7 +153,7 @@ def _head(name: str, head: HeadFindings) -> dict[str, Any]:
         "errors": [_error(error) for error in head.errors],
         "errors_title": _errors_title(head),
         "suspects": head.suspects,
-        "notes": head.notes,
+        "notes": [phrases.note(note) for note in head.notes],
         "temperature": head.temperature,
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from metier.evaluate import baselines, evaluation
+from metier.evaluate import baselines, evaluation, phrases
 from metier.evaluate.findings import HeadFindings
 from metier.evaluate.suspects import suspects
 from metier.models.table import Table, golds
@@ -83,7 +83,7 @@ def _head(prepared: Prepared, fitted: Fitted, name: str, logits: Mapping[str, Lo
         errors=list(evaluation.worst_errors(held.documents, held.golds, predictions)),
         suspects=list(_suspects(prepared, fitted, name)) if recipe.evaluate.suspects else [],
         temperature=task.temperature,
-        notes=_notes(prepared, name),
+        notes=_notes(prepared),
     )
 
 
@@ -138,13 +138,14 @@ def _suspects(prepared: Prepared, fitted: Fitted, name: str) -> list[dict[str, A
     ]
 
 
-def _notes(prepared: Prepared, name: str) -> list[str]:
-    notes = []
-    for split, table in prepared.tables.items():
-        if table.rows.truncated:
-            limit = prepared.runtime.tokeniser.max_length
-            notes.append(f"{table.rows.truncated} of {len(table.documents)} {split} texts were cut at {limit} tokens.")
-    return notes
+def _notes(prepared: Prepared) -> list[dict[str, Any]]:
+    """Texts that lost their end, by split: never silent."""
+    limit = prepared.runtime.tokeniser.max_length
+    return [
+        {"says": phrases.CUT, "split": split, "count": table.rows.truncated, "of": len(table.documents), "limit": limit}
+        for split, table in prepared.tables.items()
+        if table.rows.truncated
+    ]
 
 
 def outcomes(runtime: Runtime, table: Table, examples: Sequence[Example], logits: Logits) -> dict[str, Judged]:

@@ -30,6 +30,21 @@ def relation_of(label: str) -> str:
     return match[1] if match else label
 
 
+def places_of(document: Document) -> list[tuple[int, int]]:
+    """Where the two opening marks stand: which text of the document (0, or 1 for its pair), and at which character."""
+    places = []
+    for mark in OPENING:
+        found = [(at, text.find(mark)) for at, text in enumerate((document.text, document.pair or "")) if mark in text]
+        if not found:
+            raise DataError(
+                f"A text does not mark its two entities: {document.text[:80]!r}.",
+                expected="<e1>first</e1> and <e2>second</e2> in the text, or one in each text of a pair",
+                hint="mark both entities, or use the task classify",
+            )
+        places.append(found[0])
+    return places
+
+
 class Relate(Classify):
     """Chooses the relation of two entities that the text marks with `<e1>..</e1>` and `<e2>..</e2>`.
 
@@ -57,19 +72,11 @@ class Relate(Classify):
     def inputs(self, encoding: Encoding) -> dict[str, np.ndarray]:
         """`marks` `(2,)`: where the opening marks stand in this window, -1 for one that stands in another.
 
-        Raises `DataError` when the text lacks a mark.
+        Of a pair of texts either may hold either mark. Raises `DataError` when a mark is in none.
         """
-        text = encoding.document.text
-        places = [text.find(mark) for mark in OPENING]
-        if min(places) < 0:
-            raise DataError(
-                f"A text does not mark its two entities: {text[:80]!r}.",
-                expected="<e1>first</e1> and <e2>second</e2> in the text",
-                hint="mark both entities, or use the task classify",
-            )
-        own = encoding.sequence == 0
         marks = np.full(2, -1, dtype=np.int64)
-        for at, place in enumerate(places):
+        for at, (sequence, place) in enumerate(places_of(encoding.document)):
+            own = encoding.sequence == sequence
             found = np.flatnonzero(own & (encoding.start <= place) & (place < encoding.end))
             if len(found):
                 marks[at] = found[0]

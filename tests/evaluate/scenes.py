@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from metier import tasks
+from metier.evaluate import phrases
 from metier.evaluate.evaluation import beside, confusion, judge, worst_errors
 from metier.evaluate.findings import Findings, HeadFindings
 from metier.types import Document, Prediction, Span
@@ -105,7 +106,7 @@ def spans(n: int = 400, seed: int = 1):
         test=judge(task, golds, predictions, documents),
         baselines=beside(task, golds, predictions, {"majority": [Prediction((), 1.0)] * n, "lexical": answers(0.6)}),
         errors=worst_errors(documents, golds, predictions),
-        notes=["12 texts of the test split were longer than the window and were read in overlapping windows."],
+        notes=[{"says": phrases.CUT, "split": "test", "count": 12, "of": n, "limit": 256}],
     )
 
 

@@ -92,7 +92,7 @@ def test_markup_in_texts_stays_text(three):
         confusion={"labels": [EVIL, "b"], "matrix": [[1, 2], [3, 4]], "pairs": []},
         errors=[{"id": EVIL, "text": EVIL, "pair": EVIL, "gold": EVIL, "predicted": EVIL, "score": 0.5}],
         suspects=[{"text": EVIL, "given": EVIL, "suggested": EVIL, "score": 0.4}],
-        notes=[EVIL, "{braces} {0}"],
+        notes=[{"says": phrases.CUT, "split": EVIL, "count": EVIL, "of": "{braces} {0}", "limit": 1}],
     )
     run = Findings(
         name=EVIL,

@@ -33,12 +33,14 @@ def test_long_texts_are_never_cut_in_silence(long_texts, toy_backbone, tmp_path,
         long_texts, label="label", backbone=str(toy_backbone), out=tmp_path / "r", long=long, stride=4, **QUICK
     )
     found = evaluation(model.run)
-    notes = " ".join(found["heads"]["label"]["notes"])
+    notes = found["heads"]["label"]["notes"]
     if long == "window":
-        assert found["data"]["truncated"] == 0 and "were cut" not in notes
+        assert found["data"]["truncated"] == 0 and not notes
     else:
-        assert 0.3 < found["data"]["truncated"] < 1 and "train texts were cut at 16 tokens" in notes
-        assert "were cut at 16 tokens" in (model.run / "report.html").read_text()
+        assert 0.3 < found["data"]["truncated"] < 1 and notes[0]["split"] == "train"
+        report = (model.run / "report.html").read_text()
+        assert "split were cut at 16 tokens" in report and "在 16 个词元处被截断" in report
+        assert "split were cut at 16 tokens" in (model.run / "card.md").read_text()
     assert len(model.predict([" ".join(toy.FILLER * 9)])) == 1
 
 

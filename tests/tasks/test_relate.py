@@ -92,6 +92,16 @@ def test_marks_are_found_in_any_order() -> None:
     assert Relate(LABELS).inputs(encoding)["marks"].tolist() == [7, 2]
 
 
+def test_a_pair_may_hold_one_mark_each() -> None:
+    document = Document("<e2> audit </e2>", "<e1> fraud </e1>")
+    first, second = with_marks(document.text), with_marks(str(document.pair))
+    joined = {name: np.concatenate([getattr(one, name) for one in (first, second)]) for name in ("start", "end")}
+    sequence = np.repeat([0, 1], [len(first.ids), len(second.ids)])
+    ids = np.arange(len(sequence))
+    encoding = Encoding(document, ids, ids, joined["start"], joined["end"], sequence, ids > 0)
+    assert Relate(LABELS).inputs(encoding)["marks"].tolist() == [len(first.ids) + 1, 1]
+
+
 @pytest.mark.parametrize("text", ["no marks", "<e1>one</e1> only", ""])
 def test_text_without_marks_is_refused(text: str) -> None:
     with pytest.raises(DataError, match="does not mark its two entities"):
