@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 FIT_ROWS = 20_000
 """A fold is fitted on at most this many rows, so that the check stays a matter of seconds."""
+
+FEWEST = 5
+"""Texts that must carry a label, and lack it, before it is doubted anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,67 @@ def suspects(
         for i in ranked
         if margin[i] > 0
     ]
+
+
+def doubtful_sets(embeddings: np.ndarray, labels: Sequence[Collection[str]], *, top: int = 50) -> list[Suspect]:
+    """As `suspects`, for any number of labels a text: each label is a class against the rest.
+
+    A label is doubted where its score, with the text left out, is nearer to what the texts on the other side have on
+    average than to its own side's; `suggested` is the set with the doubted labels turned over, `score` the largest
+    distance of one of them.
+    """
+    names = sorted({name for chosen in labels for name in chosen})
+    given = np.array([[name in chosen for name in names] for chosen in labels], dtype=np.float64)
+    positives = given.sum(axis=0)
+    kept = np.flatnonzero((positives >= FEWEST) & (len(labels) - positives >= FEWEST))
+    if not len(kept):
+        return []
+    given = given[:, kept]
+    found = left_out(_unit(embeddings), given)
+    inside, outside = ((found * side).sum(axis=0) / side.sum(axis=0) for side in (given, 1 - given))
+    middle = (inside + outside) / 2
+    doubted = np.where(given > 0, found < middle, found > middle) & (inside > outside)
+    distance = (np.abs(found - given) * doubted).max(axis=1)
+    ranked = np.argsort(-distance, kind="stable")[:top]
+    suspects = []
+    for at in ranked[distance[ranked] > 0]:
+        turned = {names[label] for label in kept[doubted[at]]}
+        instead = turned.symmetric_difference(labels[at])
+        score = min(float(distance[at]), 1.0)
+        suspects.append(Suspect(int(at), "|".join(sorted(labels[at])), "|".join(sorted(instead)), score))
+    return suspects
+
+
+def doubtful_numbers(embeddings: np.ndarray, values: Sequence[float], *, top: int = 50) -> list[Suspect]:
+    """As `suspects`, for numbers: those farther than three deviations from what the other texts let expect.
+
+    The deviation is the robust one, 1.4826 times the median distance; `score` is the share of the distance that lies
+    beyond three of them.
+    """
+    given = np.array(values, dtype=np.float64)
+    if len(given) < 2 * FEWEST or np.ptp(given) == 0:
+        return []
+    centre = given.mean()
+    found = left_out(_unit(embeddings), (given - centre)[:, None])[:, 0] + centre
+    distance = np.abs(given - found)
+    far = 3 * 1.4826 * float(np.median(distance))
+    ranked = np.argsort(-distance, kind="stable")[:top]
+    return [
+        Suspect(int(at), f"{given[at]:g}", f"{found[at]:.3g}", float(1 - far / distance[at]))
+        for at in ranked[distance[ranked] > far]
+    ]
+
+
+def left_out(vectors: np.ndarray, targets: np.ndarray, *, strength: float = 1.0) -> np.ndarray:
+    """What a ridge regression says of each row when it is fitted on all the others, `(n, outputs)`.
+
+    One fit gives them all: the residual of row i divided by `1 - h_i`, its leverage (Allen 1974, PRESS).
+    """
+    rows = np.hstack([vectors, np.ones((len(vectors), 1), dtype=vectors.dtype)]).astype(np.float64)
+    solved = np.linalg.solve(rows.T @ rows + strength * np.eye(rows.shape[1]), rows.T)
+    leverage = np.einsum("nd,dn->n", rows, solved)[:, None]
+    found: np.ndarray = (rows @ (solved @ targets) - leverage * targets) / (1 - leverage)
+    return found
 
 
 def doubts(probabilities: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

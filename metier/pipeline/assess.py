@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from metier.evaluate import baselines, evaluation, phrases
 from metier.evaluate.findings import HeadFindings
-from metier.evaluate.suspects import suspects
+from metier.evaluate.suspects import Suspect, doubtful_numbers, doubtful_sets, suspects
 from metier.models.table import Table, golds
 from metier.pipeline.fit import Fitted
 from metier.pipeline.prepare import Prepared
@@ -18,6 +18,14 @@ from metier.pipeline.watch import Watch
 from metier.predict.runtime import Logits, Runtime
 from metier.tasks.task import Encoding, Task
 from metier.types import Document, Example, Prediction, Target
+
+DOUBTED: dict[str, Callable[[np.ndarray, Sequence[Any]], list[Suspect]]] = {
+    "classify": suspects,
+    "relate": suspects,
+    "multilabel": doubtful_sets,
+    "score": doubtful_numbers,
+}
+"""Who finds labels that are probably wrong, by the kind of task."""
 
 
 class Judged:
@@ -114,16 +122,17 @@ def _probe(prepared: Prepared, fitted: Fitted, held: Judged, part: str) -> list[
 
 
 def _suspects(prepared: Prepared, fitted: Fitted, name: str) -> list[dict[str, Any]]:
-    """Training examples that are probably mislabelled, for tasks with one label a text."""
+    """Training examples that are probably mislabelled, for tasks that answer for a text as a whole."""
     train, table = prepared.dataset.examples["train"], prepared.tables["train"]
-    if prepared.heads[name].kind not in ("classify", "relate") or fitted.embeddings is None or fitted.rows is None:
+    kind = prepared.heads[name].kind
+    if kind not in DOUBTED or fitted.embeddings is None or fitted.rows is None:
         return []
     owners = table.rows.owner[fitted.rows]
     first = {int(owner): position for position, owner in reversed(list(enumerate(owners)))}
     kept = [owner for owner in sorted(first) if name in train[owner].targets]
     if not kept:
         return []
-    labels = [str(train[owner].targets[name]) for owner in kept]
+    given = [train[owner].targets[name] for owner in kept]
     vectors = fitted.embeddings[[first[owner] for owner in kept]]
     documents = [train[owner].document for owner in kept]
     return [
@@ -134,11 +143,11 @@ def _suspects(prepared: Prepared, fitted: Fitted, name: str) -> list[dict[str, A
             "suggested": item.suggested,
             "score": item.score,
         }
-        for item in suspects(vectors, labels, seed=prepared.recipe.seed)
+        for item in DOUBTED[kind](vectors, given)
     ]
 
 
-def _notes(prepared: Prepared) -> list[dict[str, Any]]:
+def _notes(prepared: Prepared) -> list[Mapping[str, Any]]:
     """Texts that lost their end, by split: never silent."""
     limit = prepared.runtime.tokeniser.max_length
     return [

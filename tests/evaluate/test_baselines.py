@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from metier.evaluate import baselines, lexical
-from metier.evaluate.suspects import suspects
+from metier.evaluate.suspects import doubtful_numbers, doubtful_sets, left_out, suspects
 from metier.types import Document, Span
 
 GOOD = ["profit rose strongly", "sales rose again", "orders grew", "profit grew and sales rose"] * 8
@@ -142,3 +142,47 @@ def test_banking77():
         "classify", [Document(x) for x in train["text"]], train["label"].to_list(), [Document(x) for x in test["text"]]
     )
     assert np.mean([p.label == gold for p, gold in zip(found, test["label"], strict=True)]) > 0.88
+
+
+def clusters(rng, n=120):
+    """Points around two corners, and which corner each belongs to."""
+    side = rng.integers(0, 2, n)
+    return np.eye(2)[side] * 4 + rng.normal(0, 0.3, (n, 2)), side
+
+
+def test_left_out_is_what_n_fits_say():
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(12, 3)), rng.normal(size=(12, 2))
+    rows = np.hstack([x, np.ones((12, 1))])
+    for at, found in enumerate(left_out(x, y, strength=0.5)):
+        others = np.arange(12) != at
+        weights = np.linalg.solve(rows[others].T @ rows[others] + 0.5 * np.eye(4), rows[others].T @ y[others])
+        assert found == pytest.approx(rows[at] @ weights)
+
+
+def test_doubtful_sets_names_what_is_missing_and_what_is_too_much():
+    points, side = clusters(np.random.default_rng(1))
+    labels = [("all", "gas") if s else ("all", "oil") for s in side]
+    labels[3] = ("all",)  # lacks its label
+    labels[7] = ("all", "gas", "oil")  # has one too many
+    found = {suspect.index: suspect for suspect in doubtful_sets(points, labels, top=2)}
+    assert set(found) == {3, 7}
+    assert found[3].given == "all" and found[3].suggested == ("all|gas" if side[3] else "all|oil")
+    assert found[7].suggested == ("all|gas" if side[7] else "all|oil")
+    assert all(0 < suspect.score <= 1 for suspect in found.values())
+
+
+def test_doubtful_sets_leaves_rare_and_constant_labels_alone():
+    points, _ = clusters(np.random.default_rng(1))
+    assert doubtful_sets(points, [("all", "rare") if at < 3 else ("all",) for at in range(120)]) == []
+    assert doubtful_sets(points, [() for _ in range(120)]) == []
+
+
+def test_doubtful_numbers_finds_a_slip_of_the_pen():
+    rng = np.random.default_rng(2)
+    points, side = clusters(rng)
+    values = 2.0 + 3.0 * side + rng.normal(0, 0.1, 120)
+    values[11] += 10
+    first = doubtful_numbers(points, values.tolist())[0]
+    assert first.index == 11 and float(first.suggested) == pytest.approx(2.0 + 3.0 * side[11], abs=0.5)
+    assert doubtful_numbers(points, [1.0] * 120) == []
