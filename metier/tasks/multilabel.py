@@ -154,11 +154,7 @@ class Multilabel(Task):
 
     def statistics(self, golds: Sequence[Target], predictions: Sequence[Prediction]) -> np.ndarray:
         """Per document: labels rightly given, labels given, labels that it has."""
-        counts = np.zeros((len(golds), 3))
-        for at, (gold, prediction) in enumerate(zip(golds, predictions, strict=True)):
-            wanted, said = set(names_of(gold)), set(prediction.label)
-            counts[at] = len(wanted & said), len(said), len(wanted)
-        return counts
+        return tables.overlaps([set(names_of(gold)) for gold in golds], [set(p.label) for p in predictions])
 
     def headline(self, sums: np.ndarray) -> np.ndarray:
         """Micro-F1 of `(..., 3)` sums."""

@@ -18,6 +18,12 @@ def ratio(part: ArrayLike, whole: ArrayLike) -> np.ndarray:
     return quotient
 
 
+def overlaps(golds: Sequence[set[Any]], found: Sequence[set[Any]]) -> np.ndarray:
+    """Per document: parts rightly found, parts found, parts that there are; `(documents, 3)`."""
+    counts = [(len(wanted & said), len(said), len(wanted)) for wanted, said in zip(golds, found, strict=True)]
+    return np.array(counts, dtype=np.float64).reshape(-1, 3)
+
+
 def f1_of(hits: ArrayLike, found: ArrayLike, support: ArrayLike) -> np.ndarray:
     """F1 from the numbers of right answers, of answers, and of what there was to find."""
     return ratio(2.0 * np.asarray(hits), np.asarray(found) + np.asarray(support))

@@ -200,9 +200,7 @@ class Tag(Task):
 
     def statistics(self, golds: Sequence[Target], predictions: Sequence[Prediction]) -> np.ndarray:
         """Per document: spans rightly found, spans found, spans that there are."""
-        pairs = [(set(spans_of(gold)), set(p.label)) for gold, p in zip(golds, predictions, strict=True)]
-        counts = [(len(wanted & said), len(said), len(wanted)) for wanted, said in pairs]
-        return np.array(counts, dtype=np.float64).reshape(-1, 3)
+        return tables.overlaps([set(spans_of(gold)) for gold in golds], [set(p.label) for p in predictions])
 
     def headline(self, sums: np.ndarray) -> np.ndarray:
         """Strict micro-F1 of `(..., 3)` sums."""
