@@ -17,17 +17,28 @@ BINS = 15
 """Guo et al. (2017) use 15."""
 DRAWN = 10
 """Points of a diagram: fewer than the error is counted with, so that each is steady enough to look at."""
+STEADY = 20
+"""Examples that a bin needs: the accuracy of fewer is mostly luck, and luck counts as error (Roelofs et al., 2022)."""
+
+
+def bins_for(examples: int, most: int = BINS) -> int:
+    """How many bins that many examples fill steadily, `most` at most."""
+    return max(1, min(most, examples // STEADY))
 
 
 def reliability(
-    score: np.ndarray, correct: np.ndarray, *, bins: int = BINS, binning: Binning = "mass"
+    score: np.ndarray, correct: np.ndarray, *, bins: int | None = None, binning: Binning = "mass"
 ) -> list[dict[str, float]]:
     """The points of a reliability diagram, lowest scores first, empty bins left out.
+
+    Args:
+        bins: by default as many as the examples fill, 15 at most.
 
     Returns:
         One `{"low", "high", "confidence", "accuracy", "count"}` a bin; `confidence` is the mean score.
     """
     score, correct = _checked(score, correct)
+    bins = bins or bins_for(len(score))
     order = np.argsort(score, kind="stable")
     if binning == "mass":
         parts = np.array_split(order, min(bins, max(len(order), 1)))
@@ -47,7 +58,7 @@ def reliability(
     ]
 
 
-def ece(score: np.ndarray, correct: np.ndarray, *, bins: int = BINS, binning: Binning = "mass") -> float:
+def ece(score: np.ndarray, correct: np.ndarray, *, bins: int | None = None, binning: Binning = "mass") -> float:
     """Expected calibration error: the mean distance between score and accuracy over bins (Guo et al., 2017).
 
     The bins hold equal shares of the examples unless `binning="width"`: the scores of a fitted encoder crowd at the
@@ -126,10 +137,10 @@ def summary(score: np.ndarray, correct: np.ndarray, *, wished: tuple[float, ...]
     return {
         "ece": ece(score, correct),
         "binning": "equal mass",
-        "bins": BINS,
+        "bins": bins_for(len(score)),
         "brier": brier(score, correct),
         "aurc": aurc(score, correct),
-        "reliability": reliability(score, correct, bins=DRAWN),
+        "reliability": reliability(score, correct, bins=bins_for(len(score), DRAWN)),
         "risk_coverage": risk_coverage(score, correct),
         "floors": floors,
     }

@@ -52,7 +52,7 @@ def judge(
             before, right = _known(*task.confidence(raw, golds))
             figures["calibration"]["ece_before"] = calibration.ece(before, right)
             figures["calibration"]["reliability_before"] = calibration.reliability(
-                before, right, bins=calibration.DRAWN
+                before, right, bins=calibration.bins_for(len(before), calibration.DRAWN)
             )
     plain: dict[str, Any] = finite(figures)
     return plain

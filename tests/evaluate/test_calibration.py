@@ -25,7 +25,9 @@ def test_overconfidence_is_its_distance():
 def test_bins_hold_everything_once(honest):
     for binning in ("mass", "width"):
         assert sum(point["count"] for point in calibration.reliability(*honest, binning=binning)) == 20_000
-    width = calibration.reliability(np.array([0.0, 0.05, 0.999, 1.0]), np.array([0.0, 0, 1, 1]), binning="width")
+    width = calibration.reliability(
+        np.array([0.0, 0.05, 0.999, 1.0]), np.array([0.0, 0, 1, 1]), bins=15, binning="width"
+    )
     assert [point["count"] for point in width] == [2, 2]
 
 
@@ -66,3 +68,14 @@ def test_no_examples():
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match="must be"):
         calibration.ece(np.zeros(3), np.zeros(2))
+
+
+def test_few_examples_get_few_bins():
+    assert [calibration.bins_for(n) for n in (0, 19, 45, 80, 5000)] == [1, 1, 2, 4, 15]
+    rng = np.random.default_rng(4)
+    score = rng.uniform(0.5, 1.0, (200, 80))
+    correct = (rng.uniform(size=score.shape) < score).astype(float)
+    many, few = (
+        np.mean([calibration.ece(s, c, bins=b) for s, c in zip(score, correct, strict=True)]) for b in (15, None)
+    )
+    assert few < 0.6 * many  # honest scores: what is counted as error here is luck
