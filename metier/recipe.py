@@ -92,7 +92,8 @@ class TrainPart(Part):
     warmup: Fraction = 0.1
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     clip: Annotated[float, Field(gt=0)] = 1.0
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """`None`: 0.1, but 0 for `multilabel` heads: where few of many labels apply it spoils their probabilities."""
     class_weights: Literal["none", "balanced"] = "none"
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     head_start: Literal["probe", "random"] = "probe"

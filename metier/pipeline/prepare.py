@@ -50,12 +50,13 @@ class Prepared:
     def loss_options(self) -> dict[str, dict[str, Any]]:
         """What each head's loss is told."""
         settings = self.recipe.train
+        smoothing, balanced = settings.label_smoothing, settings.class_weights == "balanced"
         return {
             name: {
-                "label_smoothing": settings.label_smoothing,
-                "class_weights": self._balance(name) if settings.class_weights == "balanced" else None,
+                "label_smoothing": task.smoothing if smoothing is None else smoothing,
+                "class_weights": self._balance(name) if balanced else None,
             }
-            for name in self.heads
+            for name, task in self.heads.items()
         }
 
     def _balance(self, head: str) -> np.ndarray | None:

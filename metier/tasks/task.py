@@ -51,6 +51,8 @@ class Task(ABC):
     """Strings that this task needs as tokens of their own."""
     per_token: ClassVar[bool] = False
     """Whether the head answers for every token (`(rows, length, labels)`) or once a row (`(rows, labels)`)."""
+    smoothing: ClassVar[float] = 0.1
+    """Label smoothing where the recipe names none."""
     separate: ClassVar[bool] = False
     """Whether a pair of texts enters the encoder as two rows of their own instead of one joined row.
 
