@@ -158,7 +158,10 @@ def _calibration(findings: Findings) -> str:
             rows.append([_plain(name), *("–" if cell is None else f"{cell:.3f}" for cell in cells)])
     if not rows:
         return ""
-    text = "Scores are calibrated by temperature on the validation split. ECE over bins of equal mass, 15 at most and of 20 documents at least."
+    text = (
+        "Scores are calibrated by temperature on the validation split. "
+        "ECE over bins of equal mass, 15 at most and of 20 documents at least."
+    )
     return "\n\n".join(["## Calibration", text, _table(["head", "ECE before", "ECE", "Brier", "AURC"], rows)])
 
 
