@@ -11,6 +11,7 @@ from typing import Any
 HERE = Path(__file__).parent
 PAGES = ("README.md", "README.zh-CN.md")
 MARKS = re.compile(r"(<!-- figures -->\n).*?(<!-- /figures -->)", re.DOTALL)
+SETTINGS = ("batch_32", "batch_16", "padded_to_128")
 Line = Callable[[dict[str, Any]], tuple[str, str]]
 
 
@@ -31,25 +32,53 @@ def times(ratio: dict[str, float]) -> str:
     return f"{ratio['median']:.2f} × ({ratio['min']:.2f} – {ratio['max']:.2f})"
 
 
-LINES: dict[str, tuple[str, Line]] = {
-    "banking77": ("Banking77, accuracy", quality),
-    "clinc150": ("CLINC150, in-scope accuracy", quality),
-    "phrasebank:50agree": ("Financial PhraseBank 50 % agree, accuracy", quality),
-    "phrasebank:allagree": ("Financial PhraseBank all agree, accuracy", quality),
-    "sst2": ("SST-2 (6,909 sentences), accuracy", quality),
-    "bc5cdr": ("BC5CDR, strict entity F1", quality),
-    "wnut17": ("WNUT17, strict entity F1", quality),
-    "reuters": ("Reuters-21578 ModApte, micro-F1", quality),
-    "semeval2010": ("SemEval-2010 task 8, official macro-F1", quality),
+LINES: dict[str, tuple[str, str, Line]] = {
+    "banking77": ("Banking77, accuracy", "Banking77，准确率", quality),
+    "clinc150": ("CLINC150, in-scope accuracy", "CLINC150，范围内准确率", quality),
+    "phrasebank:50agree": (
+        "Financial PhraseBank 50 % agree, accuracy",
+        "Financial PhraseBank（50% 一致），准确率",
+        quality,
+    ),
+    "phrasebank:allagree": (
+        "Financial PhraseBank all agree, accuracy",
+        "Financial PhraseBank（完全一致），准确率",
+        quality,
+    ),
+    "sst2": ("SST-2 (6,909 sentences), accuracy", "SST-2（6,909 句），准确率", quality),
+    "bc5cdr": ("BC5CDR, strict entity F1", "BC5CDR，实体严格 F1", quality),
+    "wnut17": ("WNUT17, strict entity F1", "WNUT17，实体严格 F1", quality),
+    "reuters": ("Reuters-21578 ModApte, micro-F1", "Reuters-21578 ModApte，微平均 F1", quality),
+    "semeval2010": (
+        "SemEval-2010 task 8, official macro-F1",
+        "SemEval-2010 任务 8，官方宏平均 F1",
+        quality,
+    ),
     "training_speed": (
         "examples a second of a fit against transformers' `Trainer`: batch 32 / batch 16 / padded to 128",
+        "训练速度，对比 transformers 的 `Trainer`：批 32 / 批 16 / 填充到 128",
         lambda r: (
-            " / ".join(times(r[name]["ratio"]) for name in ("batch_32", "batch_16", "padded_to_128")),
-            " / ".join(f"{r[name]['bar']} ×" for name in ("batch_32", "batch_16", "padded_to_128")),
+            " / ".join(times(r[name]["ratio"]) for name in SETTINGS),
+            " / ".join(f"{r[name]['bar']} ×" for name in SETTINGS),
         ),
     ),
-    "two_heads": ("two heads on one encoder against two runs", lambda r: (times(r["ratio"]), f"{r['bar']} ×")),
+    "training_speed#share": (
+        "share of the measured fp32 matrix-product peak while fitting: batch 32 / batch 16",
+        "训练时达到的 fp32 矩阵乘峰值比例：批 32 / 批 16",
+        lambda r: (" / ".join(percent(r[name]["share_of_peak"]) for name in SETTINGS[:2]), percent(r["bar_share"])),
+    ),
+    "training_accuracy": (
+        "Banking77 accuracy of the same fit and of the `Trainer`'s",
+        "同样训练在 Banking77 上的准确率，与 `Trainer` 对比",
+        lambda r: (" / ".join(percent(r["accuracy"][name]) for name in ("ours", "trainer")), "-0.5"),
+    ),
+    "two_heads": (
+        "two heads on one encoder against two runs",
+        "一个编码器带两个任务头，对比两个单头模型",
+        lambda r: (times(r["ratio"]), f"{r['bar']} ×"),
+    ),
     "startup": (
+        "`import metier` / `metier --help`",
         "`import metier` / `metier --help`",
         lambda r: (
             " / ".join(f"{r['seconds'][name]['median']:.2f} s" for name in r["bars"]),
@@ -58,19 +87,23 @@ LINES: dict[str, tuple[str, Line]] = {
     ),
     "memory_read": (
         "1,000,000 rows (200 MB): reader, doctor, prediction without a model; peak memory",
+        "100 万行（200 MB）：读取、体检、不含模型的预测；内存峰值",
         lambda r: (f"{max(job['peak_mb'] for job in r['jobs'].values()):.0f} MB", f"{r['limit_mb']} MB"),
     ),
 }
+"""Title in English and in Chinese, and how figure and bar are written, by `NAME`, `NAME:part` or `NAME#second line`."""
 
 
-def table() -> str:
+def table(page: str) -> str:
     """The Markdown table of every result that there is."""
-    rows = ["| what | measured | bar |", "|---|---|---|"]
-    for key, (title, line) in LINES.items():
-        name, _, part = key.partition(":")
+    chinese = "zh" in page
+    rows = ["| 项目 | 实测 | 目标 |" if chinese else "| what | measured | bar |", "|---|---|---|"]
+    for key, (english, translated, line) in LINES.items():
+        name, _, part = key.partition("#")[0].partition(":")
         file = HERE / "results" / f"{name}.json"
         if file.is_file():
             result = json.loads(file.read_text(encoding="utf-8"))
+            title = translated if chinese else english
             rows.append("| " + " | ".join((title, *line(result[part] if part else result))) + " |")
     return "\n".join(rows)
 
@@ -80,7 +113,9 @@ def main() -> None:
     for name in PAGES:
         page = HERE.parent / name
         text = page.read_text(encoding="utf-8")
-        page.write_text(MARKS.sub(lambda found: f"{found[1]}{table()}\n{found[2]}", text), encoding="utf-8")
+        page.write_text(
+            MARKS.sub(lambda found, name=name: f"{found[1]}{table(name)}\n{found[2]}", text), encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

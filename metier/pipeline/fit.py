@@ -92,17 +92,17 @@ def _probe(prepared: Prepared, fitted: Fitted, watch: Watch) -> None:
     held = probe.features(network, tables["valid"])
     order = list(network.tasks)
 
-    def judge(name: str) -> float:
+    def answers(name: str) -> list[np.ndarray]:
         table, task = tables["valid"], network.tasks[name]
         rows = probe.logits(network, held, order.index(name), len(table.rows))
-        merged = [
-            task.merge([rows[row] for row in own], [table.encoding(row) for row in own]) for own in table.pieces()
-        ]
-        return headline(prepared, "valid", {name: merged})[name]
+        return [task.merge([rows[row] for row in own], [table.encoding(row) for row in own]) for own in table.pieces()]
+
+    def judge(name: str) -> float:
+        return headline(prepared, "valid", {name: answers(name)})[name]
 
     fitted.penalties = probe.fit(network, found, prepared.loss_options(), judge if len(tables["valid"].rows) else None)
     fitted.embeddings, fitted.rows = probe.embeddings(found)
-    fitted.probe = {split: prepared.runtime.logits(tables[split]) for split in ("valid", "test")}
+    fitted.probe = {"valid": {name: answers(name) for name in order}, "test": prepared.runtime.logits(tables["test"])}
 
 
 def _sample(table: Table, seed: int) -> Table:
