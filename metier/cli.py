@@ -6,8 +6,10 @@ import errno
 import io
 import json
 import os
+import re
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -36,12 +38,13 @@ Seed = Annotated[int | None, typer.Option("--seed", help="The seed of everything
 Text = Annotated[list[str] | None, typer.Option("--text", help="The text column; twice for a pair of texts.")]
 Label = Annotated[list[str] | None, typer.Option("--label", help="A column to learn; repeat for several heads.")]
 RunPath = Annotated[Path, typer.Argument(help="A run folder.")]
-Threads = Annotated[int, typer.Option(help="Processor threads; 0: all.")]
+Threads = Annotated[int, typer.Option(min=0, help="Processor threads; 0: all.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 
 
 @app.command()
 def train(
+    context: typer.Context,
     source: Annotated[
         str | None, typer.Argument(help="A recipe (.toml), a file or a folder of labelled texts.")
     ] = None,
@@ -74,6 +77,7 @@ def train(
 
     start, watch = time.perf_counter(), _progress()
     if resume is not None:
+        _refuse_beside_resume(context)
         with watch:
             run = pipeline.resume(resume, watch)
         _finish_train(run.path, start, as_json)
@@ -97,6 +101,22 @@ def train(
         _finish_seeds(summarise(paths), start, as_json)
 
 
+def _refuse_beside_resume(context: typer.Context) -> None:
+    """Raises `RecipeError` for whatever was said beside `--resume`: the run's own recipe has the last word."""
+    said = [
+        parameter.opts[0] if parameter.param_type_name == "option" else str(context.params[parameter.name])
+        for parameter in context.command.params
+        if parameter.name not in ("resume", "as_json")
+        and (where := context.get_parameter_source(parameter.name)) is not None
+        and where.name == "COMMANDLINE"
+    ]
+    if said:
+        raise RecipeError(
+            f"--resume goes on with what the unfinished run says and takes no other option (found {', '.join(said)}).",
+            expected="--resume RUN alone, or with --json",
+        )
+
+
 def _recipe(source: str, label: list[str], text: tuple[str, ...], task: str | None, settings: dict[str, Any]) -> Recipe:
     """The recipe in a file with the flags on top, or the one that the flags alone describe."""
     from metier.pipeline.recipes import override, recipe_of
@@ -115,17 +135,38 @@ def _finish_train(path: Path, start: float, as_json: bool) -> None:
     show_findings(findings, path, sys.stderr if as_json else sys.stdout)
     if as_json:
         heads = {
-            name: {"task": head.task, "valid": head.valid, "test": head.test} for name, head in findings.heads.items()
+            name: _both_splits({"task": head.task, "valid": head.valid, "test": head.test})
+            for name, head in findings.heads.items()
         }
         _print_json({"run": str(path), "heads": heads, "seconds": time.perf_counter() - start})
+    _warn_untested([name for name, head in findings.heads.items() if not head.test])
 
 
 def _finish_seeds(summary: dict[str, Any], start: float, as_json: bool) -> None:
     from metier.progress import show_seeds
 
-    show_seeds(summary, sys.stderr if as_json else sys.stdout)
+    heads = {name: _both_splits(head) for name, head in summary["heads"].items()}
+    seeds = [
+        {**one, "heads": {name: _both_splits(head) for name, head in one["heads"].items()}} for one in summary["seeds"]
+    ]
+    show_seeds({**summary, "heads": heads}, sys.stderr if as_json else sys.stdout)
     if as_json:
-        _print_json({**summary, "seconds": time.perf_counter() - start})
+        _print_json({**summary, "heads": heads, "seeds": seeds, "seconds": time.perf_counter() - start})
+    _warn_untested([name for name, head in heads.items() if head["test"]["headline"] is None])
+
+
+def _both_splits(head: Mapping[str, Any]) -> dict[str, Any]:
+    """A head's figures in which `valid` and `test` always have a headline, `None` where nothing was measured."""
+    return {**head, **{split: head.get(split) or {"headline": None} for split in ("valid", "test")}}
+
+
+def _warn_untested(heads: list[str]) -> None:
+    if heads:
+        typer.echo(
+            f"Nothing was measured on a test split for {', '.join(heads)}: no labelled row is in one. "
+            "The data may have too few rows, or its own split may name no test rows.",
+            err=True,
+        )
 
 
 @app.command()
@@ -181,6 +222,7 @@ def doctor(
     source: Annotated[str, typer.Argument(help="A file or a folder of labelled texts.")],
     label: Label = None,
     text: Text = None,
+    task: Annotated[str | None, typer.Option(help="The kind of task; guessed from the labels by default.")] = None,
     split: Annotated[str | None, typer.Option(help="The column that says train, valid or test.")] = None,
     backbone: Annotated[str, typer.Option(help="Whose tokenizer counts.")] = "minilm",
     max_length: Annotated[int, typer.Option(help="Tokens beyond which a text is cut.")] = 256,
@@ -190,7 +232,15 @@ def doctor(
     """Say what is wrong with data, before any training."""
     from metier.pipeline.doctor import diagnose
 
-    diagnosis = diagnose(source, label or [], tuple(text or ()), split=split, backbone=backbone, max_length=max_length)
+    diagnosis = diagnose(
+        source,
+        label or [],
+        tuple(text or ()),
+        task=task,
+        split=split,
+        backbone=backbone,
+        max_length=max_length,
+    )
     for line in diagnosis.lines():
         typer.echo(line, err=as_json)
     if as_json:
@@ -205,6 +255,7 @@ def runs(
     as_json: Json = False,
 ) -> None:
     """List the runs of a folder, newest first."""
+    context.obj = {"folder": folder, "seed": seed, "as_json": as_json}
     if context.invoked_subcommand is not None:
         return
     from metier.pipeline.runs import overview
@@ -218,6 +269,7 @@ def runs(
 
 @runs_app.command()
 def compare(
+    context: typer.Context,
     a: Annotated[Path, typer.Argument(help="A run.")],
     b: Annotated[Path, typer.Argument(help="Another run, tested on the same texts.")],
     seed: Seed = None,
@@ -228,10 +280,18 @@ def compare(
     from metier.progress import show_comparison
     from metier.run import Run
 
+    before = context.obj  # flags that stand before `compare` count as well
+    seed, as_json = before["seed"] if seed is None else seed, as_json or before["as_json"]
+    a, b = _in_folder(before["folder"], a), _in_folder(before["folder"], b)
     found = paired(Run.open(a), Run.open(b), seed=13 if seed is None else seed)
     show_comparison(found, a, b, sys.stderr if as_json else sys.stdout)
     if as_json:
         _print_json({"a": str(a), "b": str(b), "heads": found})
+
+
+def _in_folder(folder: Path, run: Path) -> Path:
+    """A run by its path, or by its name in the folder of runs."""
+    return folder / run if not run.exists() and (folder / run).is_dir() else run
 
 
 @app.command()
@@ -275,6 +335,11 @@ def _print_json(values: dict[str, Any]) -> None:
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """What typer raises for unknown commands, flags and values; it has no public name of its own."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
+UNUSABLE = (
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.EACCES, errno.EPERM, errno.EROFS,
+    errno.ENAMETOOLONG, errno.ELOOP, errno.EXDEV, errno.EBUSY,
+)  # fmt: skip
+"""What a path that the user named may be at fault for."""
 
 
 def main() -> None:
@@ -291,11 +356,23 @@ def main() -> None:
     except UsageError as error:
         _stop(error.format_message())  # type: ignore[attr-defined]
     except OSError as error:
-        if error.errno not in FULL:
+        if not (message := _about_a_file(error)):
             raise
-        _stop(f"{error.filename or 'A file'} could not be written: {error.strerror}. Try: free some disk space.")
+        _stop(message)
     except (KeyboardInterrupt, typer.Abort):
         _stop("stopped", 130)
+
+
+def _about_a_file(error: OSError) -> str:
+    """What to say of a path that its user can mend; the empty string for every other error."""
+    # pyarrow has no `filename`, but names the file in its words
+    named = re.search(r"local file '([^']+)'", str(error))
+    file = error.filename2 or error.filename or (named and named[1])
+    if error.errno in FULL:
+        return f"{file or 'A file'} could not be written: {error.strerror}. Try: free some disk space."
+    if error.errno in UNUSABLE and file:
+        return f"{file} cannot be read or written: {os.strerror(error.errno)}. Try: another path."
+    return ""
 
 
 def _stop(message: str, code: int = 2) -> NoReturn:

@@ -76,13 +76,19 @@ class Progress:
             self.say(f"{self.name}: {self.done}{of}, {rate:.0f}/s{left} {note}".rstrip())
 
     def step(self, record: Record) -> None:
-        """An update of the fit."""
+        """An update of the fit; the record of a method without updates has step 0 and only figures."""
+        if record.step:
+            self._update(record)
+        if record.valid is not None:
+            figures = ", ".join(f"{name} {value:.4f}" for name, value in record.valid.items() if name != "metric")
+            where = f"epoch {record.epoch + 1} step {record.step}: " if record.step else ""
+            best = " (best)" if record.step and record.best else ""
+            self.say(f"{where}valid {figures}{best}")
+
+    def _update(self, record: Record) -> None:
         speed = record.examples / max(record.seconds, 1e-9)
         self.rate = speed if not self.rate else 0.95 * self.rate + 0.05 * speed
         self.tick(record.examples, f"{self.rate:.0f}/s loss {record.loss:.3f} rate {record.rate:.2e}")
-        if record.valid is not None:
-            figures = ", ".join(f"{name} {value:.4f}" for name, value in record.valid.items() if name != "metric")
-            self.say(f"epoch {record.epoch + 1} step {record.step}: valid {figures}{' (best)' if record.best else ''}")
 
 
 def show_findings(findings: Findings, path: Path, stream: IO[str]) -> None:
@@ -120,7 +126,7 @@ def show_seeds(summary: Mapping[str, Any], stream: IO[str]) -> None:
     """Mean and deviation over seeds."""
     rows = []
     for name, head in summary["heads"].items():
-        line = head["test"]["headline"]
+        line = head["test"]["headline"] or {"name": "-", "value": None, "sd": None}
         rows.append(
             [name, line["name"], f"{_figure(line['value'])} ± {_figure(line['sd'])}", str(len(summary["seeds"]))]
         )

@@ -19,7 +19,7 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 class Part(BaseModel):
     """A table of the recipe: frozen, strictly typed, without unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DataPart(Part):
@@ -155,6 +155,8 @@ class Recipe(Part):
             values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise RecipeError(f"There is no recipe {path}.") from None
+        except OSError as error:
+            raise RecipeError(f"{path} cannot be read: {error.strerror}.", expected="a recipe in TOML") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RecipeError(f"{path} is not TOML: {error}.") from None
         recipe = cls.parse(values, str(path))
@@ -189,4 +191,7 @@ def _explain(item: dict[str, Any]) -> str:
         return f"unknown key {'.'.join(where)!r}.{nearest(where[-1], part.model_fields)}"
     if item["type"] == "missing":
         return f"{'.'.join(where)!r} is missing"
-    return f"{'.'.join(where) or 'recipe'}: {item['msg'].removeprefix('Value error, ')} (found {item['input']!r:.80})"
+    if item["type"] == "value_error":  # from a validator of ours, whose words name the key; its input is a whole table
+        return str(item["msg"]).removeprefix("Value error, ")
+    found = "" if isinstance(item["input"], dict) else f" (found {item['input']!r:.80})"
+    return f"{'.'.join(where) or 'recipe'}: {item['msg']}{found}"

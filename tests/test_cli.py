@@ -1,6 +1,9 @@
 """The command line: one line of JSON at the end, exit codes, and what each command leaves behind."""
 
+import errno
+import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +15,8 @@ import toy
 from commands import metier, refused
 
 from metier import cli
+from metier.progress import Progress
+from metier.train.loop import Record
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +73,28 @@ def test_seeds(quick, tmp_path):
     assert all(Path(entry["run"]).is_dir() for entry in found["seeds"])
 
 
+def test_nothing_to_test_on(tmp_path, toy_backbone, toy_news):
+    data, heads = tmp_path / "d.csv", {name: {"column": name} for name in ("sentiment", "place")}
+    place = pl.when(pl.col("split") != "test").then("place")
+    pl.read_csv(toy_news).with_columns(place.alias("place")).write_csv(data)
+    recipe = fits.recipe(tmp_path / "r.toml", data, heads, toy_backbone, method="probe")
+    recipe.write_text(recipe.read_text().replace("[data]", '[data]\nsplit = "split"'))
+    result = metier("train", recipe, "--out", tmp_path / "run", "--json")
+    assert result.code == 0, result.err
+    assert result.json["heads"]["place"]["test"] == {"headline": None}
+    assert "Nothing was measured on a test split for place:" in result.err and "too few rows" in result.err
+
+
+def test_seeds_without_a_test_split(capsys):
+    head = {"task": "classify", "valid": {"headline": {"name": "accuracy", "value": 0.5, "sd": 0.1}}}
+    one = {"run": "r/seed-1", "seed": 1, "heads": {"place": {**head, "test": {}}}}
+    cli._finish_seeds({"run": "r", "heads": {"place": head}, "seeds": [one]}, 0.0, as_json=True)
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)
+    assert found["heads"]["place"]["test"] == found["seeds"][0]["heads"]["place"]["test"] == {"headline": None}
+    assert found["heads"]["place"]["valid"] == head["valid"] and "too few rows" in printed.err
+
+
 def test_evaluate(toy_run, toy_news):
     found = metier("evaluate", toy_run, toy_news, "--json").json
     assert set(found) == {"heads"} and set(found["heads"]) == {"sentiment", "place"}
@@ -90,6 +117,13 @@ def test_doctor(tmp_path, toy_backbone):
     assert "same" in result.err
 
 
+def test_doctor_of_a_named_task(tmp_path, toy_backbone):
+    data = toy.lines(tmp_path / "d.jsonl", [{"text": f"a text {at}", "label": str(at % 2)} for at in range(8)])
+    flags = ("doctor", data, "--label", "label", "--backbone", toy_backbone)
+    assert metier(*flags, "--task", "score", "--json").code == 0
+    assert "Did you mean 'classify'?" in refused(*flags, "--task", "clasify")
+
+
 def test_runs(toy_run):
     found = metier("runs", "--folder", toy_run.parent, "--json").json["runs"]
     line = next(line for line in found if line["run"] == str(toy_run))
@@ -106,6 +140,16 @@ def test_runs_compare(toy_run, quick, tmp_path):
     assert 0 <= line["p_value"] <= 1 and line["interval"][0] <= line["difference"] <= line["interval"][1]
     same = metier("runs", "compare", toy_run, toy_run, "--json").json["heads"]["place"]
     assert same["difference"] == 0 and same["p_value"] > 0.9
+
+
+def test_flags_before_compare_count(toy_run, monkeypatch):
+    seeds = []
+    monkeypatch.setattr("metier.pipeline.outcomes.compare", lambda a, b, seed: seeds.append(seed) or {})
+    before = metier("runs", "--folder", toy_run.parent, "--json", "--seed", 5, "compare", toy_run.name, toy_run)
+    assert before.json["a"] == before.json["b"] == str(toy_run)
+    assert metier("runs", "--seed", 5, "compare", toy_run, toy_run, "--seed", 6).code == 0
+    assert metier("runs", "compare", toy_run, toy_run).code == 0
+    assert seeds == [5, 6, 13]
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
@@ -139,6 +183,11 @@ def test_help_of_every_command():
         (["predict"], "RUN"),
         (["train"], "Nothing to train on"),
         (["train", "x.toml"], "There is no recipe x.toml"),
+        (["predict", "run", "x.csv", "--threads", "-3"], "--threads"),
+        (["evaluate", "run", "x.csv", "--threads", "-3"], "--threads"),
+        (["serve", "run", "--threads", "-3"], "--threads"),
+        (["train", "x.csv", "--epochs", "1", "--resume", "run"], "takes no other option (found x.csv, --epochs)"),
+        (["train", "--resume", "run", "--seeds", "1", "--json"], "takes no other option (found --seeds)"),
     ],
 )
 def test_mistaken_usage(arguments, message):
@@ -154,6 +203,42 @@ def test_a_fault_of_ours_is_no_mistake_of_the_user(monkeypatch, toy_run):
         metier("runs")
 
 
+def fails(monkeypatch, *error):
+    def failing(*_arguments, **_keywords):
+        raise OSError(*error)
+
+    monkeypatch.setattr("metier.pipeline.runs.overview", failing)
+
+
+@pytest.mark.parametrize(
+    "code", [errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EROFS, errno.ENAMETOOLONG]
+)
+def test_a_path_that_cannot_be_used(monkeypatch, code):
+    fails(monkeypatch, code, "words", "some/file")
+    message = refused("runs")
+    assert "some/file" in message and os.strerror(code) in message
+
+
+def test_a_path_that_only_the_words_name(monkeypatch):
+    fails(monkeypatch, errno.EISDIR, "Failed to open local file 'out.csv'. Detail: [errno 21] Is a directory")
+    assert "out.csv cannot be read or written: Is a directory" in refused("runs")
+
+
+@pytest.mark.parametrize("error", [(errno.EIO, "broken", "some/file"), (errno.ENOENT, "what")])
+def test_other_errors_of_the_system_are_faults(monkeypatch, error):
+    fails(monkeypatch, *error)
+    with pytest.raises(OSError, match=error[1]):
+        metier("runs")
+
+
+def test_out_in_a_file(toy_run, toy_news, quick, tmp_path):
+    (tmp_path / "file").write_text("x")
+    assert "Not a directory" in refused("train", quick, "--out", tmp_path / "file" / "run")
+    assert "Not a directory" in refused("predict", toy_run, toy_news, "--out", tmp_path / "file" / "scored.csv")
+    (tmp_path / "folder.toml").mkdir()
+    assert "folder.toml cannot be read: Is a directory" in refused("train", tmp_path / "folder.toml")
+
+
 def test_stopped_by_the_keyboard(monkeypatch):
     def stop(*_arguments, **_keywords):
         raise KeyboardInterrupt
@@ -161,6 +246,25 @@ def test_stopped_by_the_keyboard(monkeypatch):
     monkeypatch.setattr("metier.pipeline.runs.overview", stop)
     result = metier("runs")
     assert result.code == 130 and "metier: stopped" in result.err
+
+
+def test_progress_of_a_method_without_steps():
+    stream = io.StringIO()
+    with Progress(stream) as progress:
+        progress.stage("probe", 2)
+        progress.step(Record(0, 0, 1.0, 0.0, 0.0, 0.0, 0, 0, 0.0, {"metric": 0.5, "place": 0.5}, best=True))
+        progress.step(Record(7, 0, 1.0, 0.25, 0.0, 0.0, 2, 9, 0.5, {"metric": 0.5, "place": 0.5}, best=True))
+    assert stream.getvalue().splitlines()[1:] == ["valid place 0.5000", "epoch 1 step 7: valid place 0.5000 (best)"]
+
+
+def test_the_progress_of_a_method_without_steps_has_no_speed(monkeypatch):
+    monkeypatch.setattr("metier.progress.LINE_SECONDS", 0.0)
+    stream = io.StringIO()
+    with Progress(stream) as progress:
+        progress.stage("probe", 2)
+        progress.tick(2)
+        progress.step(Record(0, 0, 1.0, 0.0, 0.0, 0.0, 0, 0, 0.0, None))
+    assert "loss" not in stream.getvalue() and "e+00" not in stream.getvalue()
 
 
 def test_light_imports():

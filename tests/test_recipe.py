@@ -68,6 +68,25 @@ def test_data_that_contradict_themselves(data, message):
         Recipe.parse({"data": data, "heads": HEADS})
 
 
+def test_a_mistake_is_said_once():
+    with pytest.raises(RecipeError) as raised:
+        Recipe.parse({"data": {"text": ("a", "b", "c")}, "heads": HEADS, "train": {"metric": "x"}}, "flags")
+    assert str(raised.value) == "flags: data.text takes one column, or two for a pair of texts"
+    with pytest.raises(RecipeError, match=r"^flags: train\.metric is 'x'; it is one of headline, loss, label$"):
+        Recipe.parse({"heads": HEADS, "train": {"metric": "x"}}, "flags")
+
+
+@pytest.mark.parametrize("part", [{"epochs": float("nan")}, {"weight_decay": float("inf")}])
+def test_numbers_are_finite(part):
+    with pytest.raises(RecipeError, match=rf"^flags: train\.{next(iter(part))}: .*finite number \(found (nan|inf)\)$"):
+        Recipe.parse({"heads": HEADS, "train": part}, "flags")
+
+
+def test_a_folder_is_no_recipe(tmp_path):
+    with pytest.raises(RecipeError, match="cannot be read: Is a directory"):
+        Recipe.read(tmp_path)
+
+
 def test_a_recipe_needs_a_head():
     with pytest.raises(RecipeError, match="heads"):
         Recipe.parse({"heads": {}})

@@ -78,8 +78,10 @@ def machine(device: str = "auto", precision: str = "auto", threads: int = 0, *, 
     """The machine that a recipe asks for, or the best that there is.
 
     With `shared`, the processes that `torchrun` or `accelerate launch` started are joined. Raises `RecipeError` for a
-    device that is not there.
+    device that is not there, and for fewer than no threads.
     """
+    if threads < 0:
+        raise RecipeError(f"There cannot be {threads} threads.", expected="a number above 0, or 0 for all")
     if threads:
         torch.set_num_threads(threads)
     rank, world = _join(device) if shared and processes() > 1 else (0, 1)

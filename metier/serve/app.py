@@ -88,11 +88,15 @@ def api(service: Service) -> APIRouter:
     async def run() -> dict[str, Any]:
         return service.about
 
+    # Balancers ask with HEAD. The hidden routes, registered first, answer both methods; the others are the documented
+    # ones: one route with both would be two operations in the document.
     @router.get("/healthz", responses=documentation.problems(421), summary="Whether the process lives")
+    @router.api_route("/healthz", methods=["GET", "HEAD"], include_in_schema=False)
     async def healthz() -> State:
         return State(status="ok")
 
     @router.get("/readyz", responses=documentation.problems(421, 503), summary="Whether it takes requests")
+    @router.api_route("/readyz", methods=["GET", "HEAD"], include_in_schema=False)
     async def readyz() -> State:
         if not service.ready:
             raise problems.overloaded("The service stops." if service.draining else "The model is being loaded.")

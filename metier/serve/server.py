@@ -53,8 +53,10 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host.strip("[]"), port), family=family, backlog=2048)
     except OSError as error:
+        # create_server says in the reason once more which address it was
+        reason = (error.strerror or str(error)).partition(" (while attempting")[0]
         raise MetierError(
-            f"The address {host}:{port} cannot be used ({error.strerror}).",
+            f"The address {host}:{port} cannot be used ({reason}).",
             expected="a free port of this machine",
             hint="another --port, or --port 0 for any free one",
         ) from error

@@ -28,7 +28,8 @@ class Limits:
     queue: int = 1_024
     """Texts that wait for the model at one time; what does not fit is refused with 503."""
     batch_texts: int = 32
-    batch_characters: int = 64_000
+    batch_characters: int = 16_000
+    """Of a batch; a longer text goes alone. A batch keeps everybody waiting, and in Chinese a character is a token."""
     request_seconds: float = 30.0
     """From the complete request to its answer."""
     body_seconds: float = 10.0

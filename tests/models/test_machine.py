@@ -36,6 +36,11 @@ def test_no_such_device(device):
         machine(device)
 
 
+def test_fewer_than_no_threads():
+    with pytest.raises(RecipeError, match="-3 threads"):
+        machine("cpu", threads=-3)
+
+
 def test_alone_there_is_nothing_to_share(monkeypatch):
     found = Machine(torch.device("cpu"), torch.float32, 1)
     tensor = torch.ones(3)

@@ -126,6 +126,17 @@ def test_a_text_larger_than_a_batch_goes_alone():
     assert asyncio.run(scenario()) == ["longer than five", "b"]
 
 
+def test_long_texts_share_no_batch_by_default():
+    async def scenario():
+        held = Held()
+        held.gate.set()
+        async with batcher_of(held) as batcher:
+            await batcher.submit(texts("中" * 9_000, "文" * 9_000, "字" * 20_000, "a", "b"))
+            return [len(batch) for batch in held.batches]
+
+    assert asyncio.run(scenario()) == [1, 1, 1, 2]
+
+
 def test_a_full_queue_refuses():
     async def scenario():
         held = Held()

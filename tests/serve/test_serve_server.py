@@ -58,6 +58,16 @@ def test_it_predicts(server):
     assert "server" not in found.headers
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_head_answers_as_get_without_a_body(server, path):
+    wait_until_ready(server)
+    asked, found = (httpx.request(method, f"{server.url}{path}") for method in ("GET", "HEAD"))
+    assert (found.status_code, found.content) == (200, b"")
+    assert all(found.headers[name] == asked.headers[name] for name in ("content-type", "content-length"))
+    assert httpx.delete(f"{server.url}{path}").headers["allow"].replace(" ", "").split(",") == ["GET", "HEAD"]
+    assert set(httpx.get(f"{server.url}/openapi.json").json()["paths"][path]) == {"get"}
+
+
 # -- slow clients --------------------------------------------------------------------------------------------------
 def test_headers_that_come_too_slowly(quick):
     with connect(quick) as sock:
@@ -259,7 +269,7 @@ def test_a_second_signal_does_not_wait():
 
 # -- starting ------------------------------------------------------------------------------------------------------
 def test_a_port_that_is_taken(server):
-    with pytest.raises(MetierError, match="cannot be used"):
+    with pytest.raises(MetierError, match=r"cannot be used \(Address already in use\)\. Expected"):
         serve(Standin(), Settings(port=server.address[1], page=False))
 
 
