@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from metier.data.rows import columns as columns_of
-from metier.data.rows import frames
+from metier.data.rows import frames, holds_bytes, strings
 from metier.data.source import Source
 from metier.data.targets import guess_task
 from metier.errors import DataError, nearest
@@ -20,6 +20,8 @@ TEXT = ("text",)
 LETTERS, DISTINCT = 0.5, 0.1
 """A text column has at least this share of letters, and this share of its texts differ."""
 LABELS = ("label", "labels", "spans")
+ROLES = ("split", "group", "time")
+SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +61,35 @@ def resolve(
         strict: raise; otherwise names that do not exist are returned as they were given (for the doctor).
 
     Raises:
-        DataError: once, naming every column that is missing, each with the nearest name that exists.
+        DataError: once, naming every column that is missing, each with the nearest name that exists, and every one
+            that cannot play its roles: text that is bytes, a label that is also the text, the split, group or time.
     """
     known = columns_of(source)
-    heads = dict(labels) if isinstance(labels, Mapping) else {name: name for name in labels}
-    if not heads:
-        heads = {name: name for name in LABELS if name in known and name not in text}
-        heads = dict(list(heads.items())[:1])
-    wanted = {role: (roles or {}).get(role) for role in ("split", "group", "time")}
+    heads = _heads(labels, [*text, *(roles or {}).values()], known)
+    wanted = {role: (roles or {}).get(role) for role in ROLES}
     if wanted["split"] is None and "split" in known and "split" not in heads.values():
         wanted["split"] = "split"
-    taken = {*heads.values(), *(name for name in wanted.values() if name)}
-    asked = [*(text if tuple(text) != TEXT else ()), *heads.values(), *(name for name in wanted.values() if name)]
-    lost = [name for name in dict.fromkeys(asked) if name not in known]
+    taken = [*heads.values(), *(name for name in wanted.values() if name)]
     sample = _sample(source)
-    chosen, trouble = _text(tuple(text), known, taken, sample)
-    if strict and (lost or trouble):
-        raise _lost(lost, trouble, known)
+    chosen, trouble = _text(tuple(text), known, set(taken), sample)
     kinds = {head: (tasks or {}).get(head) or _guess(sample, column, chosen) for head, column in heads.items()}
-    return Columns(chosen, {head: (column, kinds[head]) for head, column in heads.items()}, **wanted)
+    found = Columns(chosen, {head: (column, kinds[head]) for head, column in heads.items()}, **wanted)
+    if strict:
+        unfit = [trouble] if trouble else []
+        unfit += [holds_bytes(name).found for name in dict.fromkeys(chosen) if _is_bytes(sample, name)]
+        _refuse([*(text if tuple(text) != TEXT else ()), *taken], unfit, clashes(found), known)
+    return found
+
+
+def clashes(columns: Columns) -> list[str]:
+    """A sentence for each column that plays two roles at once that no column can play."""
+    labels = list(dict.fromkeys(column for column, _ in columns.labels.values()))
+    twice = [name for name in dict.fromkeys(columns.text) if columns.text.count(name) > 1]
+    found = [f"The column {name!r} is named twice as text." for name in twice]
+    found += [f"The column {name!r} is both the text and a label." for name in labels if name in columns.text]
+    places = {role: getattr(columns, role) for role in ROLES}
+    found += [f"The column {name!r} is both a label and the {role}." for role, name in places.items() if name in labels]
+    return found
 
 
 def missing_columns(source: Source, columns: Columns) -> dict[str, str]:
@@ -90,18 +102,29 @@ def missing_columns(source: Source, columns: Columns) -> dict[str, str]:
 
 def require(source: Source, columns: Columns) -> None:
     """Raises one `DataError` that names every column that does not exist."""
-    lost = missing_columns(source, columns)
-    if lost:
-        raise _lost(list(lost), "", columns_of(source))
+    _refuse(list(missing_columns(source, columns)), [], [], columns_of(source))
 
 
-def _lost(lost: Sequence[str], trouble: str, known: Sequence[str]) -> DataError:
-    found = [f"There is no column {name!r}.{nearest(name, known)}" for name in lost]
-    return DataError(
-        " ".join([*found, trouble] if trouble else found),
-        expected="columns among " + ", ".join(known),
+def _refuse(asked: Sequence[str], unfit: Sequence[str], clashing: Sequence[str], known: Sequence[str]) -> None:
+    """Raises one `DataError` for columns that do not exist, cannot be the text, or play two roles."""
+    lost = [f"There is no column {name!r}.{nearest(name, known)}" for name in dict.fromkeys(asked) if name not in known]
+    if not (lost or unfit or clashing):
+        return
+    expected = ["columns among " + ", ".join(known)] if lost or unfit else []
+    expected += ["one role for each column"] if clashing else []
+    raise DataError(
+        " ".join([*lost, *unfit, *clashing]),
+        expected=", and ".join(expected),
         hint="name the columns with --text and --label",
     )
+
+
+def _heads(
+    labels: Mapping[str, str] | Sequence[str], taken: Sequence[str | None], known: Sequence[str]
+) -> dict[str, str]:
+    """Head name to column: as named, else the first usual name that exists and has no other role."""
+    heads = dict(labels) if isinstance(labels, Mapping) else {name: name for name in labels}
+    return heads or {name: name for name in [name for name in LABELS if name in known and name not in taken][:1]}
 
 
 def _sample(source: Source) -> pl.DataFrame:
@@ -111,8 +134,15 @@ def _sample(source: Source) -> pl.DataFrame:
 def _guess(sample: pl.DataFrame, column: str, text: Sequence[str]) -> str:
     if column not in sample.columns:
         return "classify"
-    texts = sample[text[0]].cast(str, strict=False).drop_nulls().to_list() if text[0] in sample.columns else []
+    readable = text[0] in sample.columns and not _is_bytes(sample, text[0])
+    texts = [shown for shown in strings(sample, text[0]).to_list() if shown] if readable else []
     return guess_task(sample[column].to_list(), texts)
+
+
+def _is_bytes(sample: pl.DataFrame, name: str) -> bool:
+    import polars as pl
+
+    return sample.schema.get(name) == pl.Binary
 
 
 def _text(
@@ -127,11 +157,24 @@ def _text(
     if len(order) == 1 or (len(order) > 1 and lengths[order[0]] >= 3 * lengths[order[1]]):
         return (order[0],), ""
     if not order:
-        return asked, "There is no column 'text', and no other column holds texts."
+        return asked, _none_clear([name for name in _string_columns(sample) if name not in taken])
     return (
         asked,
         f"There is no column 'text', and the text could be {' or '.join(map(repr, order[:4]))}: say --text NAME.",
     )
+
+
+def _none_clear(names: Sequence[str]) -> str:
+    if not names:
+        return "There is no column 'text', and no other column holds texts."
+    listed = ", ".join(map(repr, names[:SHOWN])) + (", ..." if len(names) > SHOWN else "")
+    return f"There is no column 'text', and no other is clearly the text (there are {listed}): say --text NAME."
+
+
+def _string_columns(sample: pl.DataFrame) -> list[str]:
+    import polars as pl
+
+    return [name for name, kind in sample.schema.items() if kind == pl.String]
 
 
 def _length(sample: pl.DataFrame, name: str) -> float:

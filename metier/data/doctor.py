@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from metier.data import label_checks, text_checks
-from metier.data.columns import Columns, missing_columns
+from metier.data.columns import Columns, clashes, missing_columns
 from metier.data.conll import repaired_tags
 from metier.data.diagnosis import ORDER, Diagnosis, Finding, Problem, shortened
-from metier.data.read import frames, strings
+from metier.data.rows import frames, strings
 from metier.data.source import Source, is_conll, parts
 from metier.data.survey import Survey
 from metier.errors import DataError
@@ -49,6 +49,9 @@ def examine(
     problems = [
         Problem("missing-column", "error", f"There is no column {name!r}.", 1, (), near or "look at the header")
         for name, near in lost.items()
+    ]
+    problems += [
+        Problem("column-twice", "error", sentence, 1, (), "give each column one role") for sentence in clashes(columns)
     ]
     survey, trouble = _survey(source, _existing(columns, lost))
     problems += [trouble] if trouble else []

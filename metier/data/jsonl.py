@@ -64,14 +64,16 @@ def _batches(path: Path, rows: int) -> Iterator[list[dict[str, Any]]]:
 
 
 def _objects(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
-    """`(object, bytes)` of each line that is not blank."""
+    """`(object, bytes)` of each line that is not blank, or of the array that the file is."""
+    first = True
     with utf8_stream(path) as stream:
         for number, line in enumerate(stream, 1):
             if not line.strip():
                 continue
-            if number == 1 and line.lstrip()[:1] == b"[":
+            if first and line.lstrip()[:1] == b"[":
                 yield from _array(path, line + stream.read())
                 return
+            first = False
             row = _parsed(line, f"{path.name}, line {number}")
             if not isinstance(row, dict):
                 raise DataError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from metier.data.clean import clean_series
 from metier.data.columns import Columns, require, resolve
-from metier.data.rows import columns, frames
+from metier.data.rows import columns, frames, strings
 from metier.data.source import Source, fingerprint, split_name
 from metier.data.targets import broken, guess_task, reader
 from metier.types import Document, Example, Target
@@ -40,6 +40,9 @@ def documents(
         clean: clean the texts as for training.
         keep_length: clean one character for one, so that offsets into the texts stay valid.
         meta: columns whose values go into `Document.meta`.
+
+    Raises:
+        DataError: a text or id column of bytes.
     """
     offsets = _offsets(frame)
     texts = [_texts(frame, name, clean, keep_length or offsets is not None) for name in text_columns]
@@ -115,16 +118,6 @@ def _splits(frame: pl.DataFrame, column: str) -> list[str | None]:
     values = frame[column].to_list()
     names = {value: split_name(value) for value in set(values)}
     return [names[value] for value in values]
-
-
-def strings(frame: pl.DataFrame, name: str) -> pl.Series:
-    """A column as strings without nulls."""
-    import polars as pl
-
-    column = frame[name]
-    if column.dtype.is_nested():
-        column = pl.Series(name, [None if value is None else str(value) for value in column.to_list()], dtype=pl.String)
-    return column.cast(pl.String).fill_null("")
 
 
 def _texts(frame: pl.DataFrame, name: str, clean: bool, keep_length: bool) -> list[str]:

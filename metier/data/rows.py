@@ -61,13 +61,57 @@ def _frames(source: Source, rows: int) -> Iterator[pl.DataFrame]:
 
 
 def _aligned(found: Sequence[Part], names: Sequence[str], rows: int) -> Iterator[pl.DataFrame]:
-    """The batches of several files, each with every column of any and the split that its file is."""
+    """The batches of several files, each with every column of any, in one type, and the split that its file is."""
     import polars as pl
 
+    kinds = _types(found)
     for part in found:
         for frame in _part_frames(part, rows):
-            added = [pl.lit(None, pl.String).alias(name) for name in names if name not in frame.columns]
-            yield frame.with_columns(*added).with_columns(pl.lit(part.split).alias("split")).select(names)
+            same = pl.DataFrame([_retyped(frame, name, kinds.get(name)) for name in names if name != "split"])
+            yield same.with_columns(pl.lit(part.split, pl.String).alias("split")).select(names)
+
+
+def _types(found: Sequence[Part]) -> dict[str, pl.DataType]:
+    """The type of each column that suits every file, from the first row of each: a file keeps its types."""
+    kinds: dict[str, list[pl.DataType]] = {}
+    for part in found:
+        first = next(_part_frames(part, 1), None)
+        for name, kind in first.schema.items() if first is not None else ():
+            kinds.setdefault(name, []).append(kind)
+    return {name: _common(several) for name, several in kinds.items()}
+
+
+def _common(kinds: Sequence[pl.DataType]) -> pl.DataType:
+    """The type in which columns meet: numbers widen, lists take the wider item, all else that differs is a string."""
+    import polars as pl
+
+    known = [kind for kind in kinds if kind != pl.Null]
+    if all(kind == known[0] for kind in known):
+        return known[0] if known else pl.Null()
+    if all(kind.is_numeric() for kind in known) or all(kind.is_nested() for kind in known):
+        try:
+            return pl.concat([pl.DataFrame(schema={"": kind}) for kind in known], how="vertical_relaxed").schema[""]
+        except pl.exceptions.SchemaError:
+            return pl.String()
+    return pl.String()
+
+
+def _retyped(frame: pl.DataFrame, name: str, kind: pl.DataType | None) -> pl.Series:
+    """A column in the type that all files share; nulls where this file does not have it."""
+    import polars as pl
+
+    if name not in frame.columns:
+        return pl.Series(name, [None] * frame.height, dtype=kind or pl.String())
+    column = frame[name]
+    if kind is None or column.dtype == kind:
+        return column
+    if kind != pl.String:
+        return column.cast(kind)
+    if not column.dtype.is_float():
+        return _as_strings(column)
+    # 1.0, which is what pandas makes of 1 in a column with gaps, is the label "1" (`targets.label_text`)
+    whole = pl.when(pl.col(name) == pl.col(name).floor()).then(pl.col(name).cast(pl.Int64, strict=False))
+    return frame.select(pl.coalesce(whole.cast(pl.String), pl.col(name).cast(pl.String)).alias(name))[name]
 
 
 def _part_frames(part: Part, rows: int) -> Iterator[pl.DataFrame]:
@@ -108,6 +152,32 @@ def _columns(part: Part) -> list[str]:
             return tables.folder_columns(part.path)
         case _:
             return ["text"]
+
+
+def strings(frame: pl.DataFrame, name: str) -> pl.Series:
+    """A column as strings without nulls. Raises `DataError` for one of bytes."""
+    return _as_strings(frame[name]).fill_null("")
+
+
+def _as_strings(column: pl.Series) -> pl.Series:
+    """A column of any type as strings, with its nulls."""
+    import polars as pl
+
+    if column.dtype == pl.Binary:
+        raise holds_bytes(column.name)
+    if column.dtype.is_nested() or column.dtype in (pl.Duration, pl.Object):  # polars casts none of these
+        shown = [None if value is None else str(value) for value in column.to_list()]
+        return pl.Series(column.name, shown, dtype=pl.String)
+    return column.cast(pl.String)
+
+
+def holds_bytes(name: str) -> DataError:
+    """The error for a column of bytes where strings are needed."""
+    return DataError(
+        f"The column {name!r} holds bytes.",
+        expected="strings",
+        hint="write this column as strings in UTF-8, or name another one",
+    )
 
 
 def _name(source: Source) -> str:

@@ -52,7 +52,7 @@ def parts(source: str | Path) -> list[Part]:
     if path.is_dir():
         return _folder(path)
     if not path.exists():
-        raise DataError(f"There is no file {path}.", hint="check the path" + _neighbour(path))
+        raise DataError(f"There is no file {path}.{_neighbour(path)}", hint="check the path")
     if path.stat().st_size == 0:
         raise DataError(f"{path.name} is empty.", expected="a header and rows", hint="look at how it was written")
     return [Part(path, _format(path))]

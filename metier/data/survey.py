@@ -10,7 +10,7 @@ import numpy as np
 
 from metier.data.clean import BLANK, HIDDEN, clean_series, rust_class
 from metier.data.dedup import NearIndex, batches, pair_keys, text_keys
-from metier.data.read import strings
+from metier.data.rows import strings
 from metier.data.source import split_name
 from metier.data.targets import MISSING, reader
 from metier.types import Span, Target

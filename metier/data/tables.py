@@ -6,6 +6,7 @@ import csv
 import io
 import tempfile
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from shutil import copyfileobj
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +17,7 @@ from metier.data.source import SPLITS, Source, sequence_of_dicts
 from metier.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import polars as pl
 
@@ -30,8 +31,9 @@ SAMPLE = 1 << 18
 # -- CSV and TSV -------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a file of separated values is written."""
+    """How a file of separated values is written. `cells`: its first row as it stands; `header`: names from these."""
 
+    cells: tuple[str, ...]
     header: tuple[str, ...]
     delimiter: str
     quoted: bool
@@ -41,7 +43,11 @@ def dialect(path: Path, delimiter: str) -> Dialect:
     """The header, the delimiter and the quoting of a file, from its first lines.
 
     A `.csv` whose header has no comma but semicolons or tabs is read with these. A `.tsv` in which a cell opens with a
-    quotation mark that it never closes is read without quoting.
+    quotation mark that it never closes is read without quoting. Blanks around names are no part of them, and a column
+    without a name is called by its position.
+
+    Raises:
+        DataError: an empty file, a header that cannot be read, two columns of one name.
     """
     with utf8_stream(path) as stream:
         start = stream.read(SAMPLE).decode("utf-8", errors="ignore")
@@ -54,19 +60,29 @@ def dialect(path: Path, delimiter: str) -> Dialect:
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     rows = csv.reader(io.StringIO(start.lstrip("\r\n"), newline=""), delimiter=delimiter, quoting=quoting)
     try:
-        header = tuple(next(rows))
+        cells = tuple(next(rows))
     except csv.Error as error:
         raise DataError(
-            f"{path.name} has no readable header: {error}.", hint="look for an open quotation mark"
+            f"{path.name} has no readable header: {_reason(error)}.", hint="look for an open quotation mark"
         ) from error
-    twice = sorted({name for name in header if header.count(name) > 1})
+    return Dialect(cells, _header(path, cells), delimiter, quoted)
+
+
+def _header(path: Path, cells: Sequence[str]) -> tuple[str, ...]:
+    """The names of the columns. pandas writes its index without one, and a comma at the end of a line adds another."""
+    names = [cell.strip() for cell in cells]
+    twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise DataError(
             f"{path.name} has two columns named {', '.join(map(repr, twice))}.",
             expected="a header in which every name stands once",
             hint="rename one of them, or give the file a header",
         )
-    return Dialect(header, delimiter, quoted)
+    for place, name in enumerate(names):
+        if not name:
+            free = (f"column_{number}" for number in count(place + 1))
+            names[place] = next(made for made in free if made not in names)
+    return tuple(names)
 
 
 def _bare_quotes(start: str, tabs: int) -> bool:
@@ -97,20 +113,20 @@ def csv_frames(path: Path, delimiter: str) -> Iterator[pl.DataFrame]:
         newlines_in_values=form.quoted,
         invalid_row_handler=refuse,
     )
-    convert = arrow.ConvertOptions(column_types=dict.fromkeys(form.header, pa.string()), strings_can_be_null=False)
+    convert = arrow.ConvertOptions(column_types=dict.fromkeys(form.cells, pa.string()), strings_can_be_null=False)
     read = arrow.ReadOptions(use_threads=False, block_size=BLOCK)
     with utf8_stream(path) as stream:
         try:
             for batch in arrow.open_csv(stream, read_options=read, parse_options=parse, convert_options=convert):
                 _refuse_ragged(path, broken)
-                frame = pl.from_arrow(batch)
+                frame = pl.from_arrow(batch.rename_columns(list(form.header)))
                 assert isinstance(frame, pl.DataFrame)
                 yield frame
         except pa.ArrowInvalid as error:
             _refuse_ragged(path, broken)
             if "Empty CSV" in str(error):
                 return
-            raise DataError(f"{path.name} is not a readable table: {_arrow(error)}.", hint=_csv_hint(error)) from error
+            raise DataError(f"{path.name} is not a readable table: {_reason(error)}.", hint=_csv_hint(error)) from error
     _refuse_ragged(path, broken)
 
 
@@ -120,8 +136,9 @@ def _csv_hint(error: Exception) -> str:
     return "open it in a text editor near that row, or save it as JSONL or Parquet"
 
 
-def _arrow(error: Exception) -> str:
-    return str(error).replace("CSV parse error: ", "").rstrip(".")
+def _reason(error: Exception) -> str:
+    """What a library says is wrong: its first line, without the full stop that our sentence brings."""
+    return str(error).replace("CSV parse error: ", "").split("\n")[0].rstrip(". ")
 
 
 def _refuse_ragged(path: Path, broken: list[Any]) -> None:
@@ -157,7 +174,9 @@ def parquet_frames(path: Path, rows: int) -> Iterator[pl.DataFrame]:
                 assert isinstance(frame, pl.DataFrame)
                 yield frame
         except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(f"{path.name} is not a readable Parquet file: {error}.", hint="write it again") from error
+            raise DataError(
+                f"{path.name} is not a readable Parquet file: {_reason(error)}.", hint="write it again"
+            ) from error
 
 
 def parquet_columns(path: Path) -> list[str]:
@@ -170,7 +189,9 @@ def parquet_columns(path: Path) -> list[str]:
     try:
         return list(parquet.read_schema(path).names)
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path.name} is not a readable Parquet file: {error}.", hint="write it again") from error
+        raise DataError(
+            f"{path.name} is not a readable Parquet file: {_reason(error)}.", hint="write it again"
+        ) from error
 
 
 def excel_frame(path: Path) -> pl.DataFrame:
@@ -183,7 +204,7 @@ def excel_frame(path: Path) -> pl.DataFrame:
             return pl.read_excel(io.BytesIO(stream.read()), engine="calamine", raise_if_empty=False)
     except (fastexcel.FastExcelError, pl.exceptions.PolarsError, ValueError, OSError) as error:
         raise DataError(
-            f"{path.name} is not a readable Excel file: {str(error).splitlines()[0]}.", hint="save its sheet as CSV"
+            f"{path.name} is not a readable Excel file: {_reason(error)}.", hint="save its sheet as CSV"
         ) from error
 
 

@@ -21,6 +21,8 @@ MISSING = frozenset({"", "nan", "NaN", "NAN"})
 MARKED = re.compile(r"<e1>.*</e1>.*<e2>|<e2>.*</e2>.*<e1>", re.DOTALL)
 SCORE_VALUES = 6
 """Numbers with at least so many different values, one of them no integer, are scores rather than names of classes."""
+INTEGER_SCORES, ROWS_A_VALUE = 20, 3
+"""Integers of at least so many different values are scores too where a value has fewer rows than this on average."""
 
 
 def missing(value: object) -> bool:
@@ -117,8 +119,8 @@ def _span(item: Any, text: str) -> Span:
 def guess_task(values: Iterable[object], texts: Iterable[str] = ()) -> str:
     """The kind of task that a sample of labels (and of texts) looks like.
 
-    Spans are `tag`; lists, or labels joined by `|`, `multilabel`; numbers of many values that are not all integers
-    `score`; labels of texts with `<e1>` and `<e2>` marks `relate`; anything else `classify`.
+    Spans are `tag`; lists, or labels joined by `|`, `multilabel`; numbers of many values that are not all integers,
+    or that hardly recur, `score`; labels of texts with `<e1>` and `<e2>` marks `relate`; anything else `classify`.
     """
     known = [value for value in values if not missing(value)]
     known = [_literal(value) if isinstance(value, str) and value[:1] == "[" else value for value in known]
@@ -144,11 +146,14 @@ def _joined(known: Sequence[object]) -> bool:
 
 
 def _scores(known: Sequence[object]) -> bool:
+    """Whether labels are numbers that measure. The numbers of classes recur, and are integers."""
     try:
         numbers = {number(value) for value in known}
     except ValueError:
         return False
-    return len(numbers) >= SCORE_VALUES and any(not value.is_integer() for value in numbers)
+    if len(numbers) >= SCORE_VALUES and any(not value.is_integer() for value in numbers):
+        return True
+    return len(numbers) >= INTEGER_SCORES and len(known) < ROWS_A_VALUE * len(numbers)
 
 
 def broken(error: ValueError, row: int, column: str) -> DataError:

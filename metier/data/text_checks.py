@@ -18,6 +18,8 @@ SHOWN = 3
 TRAIN, OTHER = 0, 3
 MUCH, MIXED, SOME = 0.05, 0.02, 0.01
 """Shares from which a problem of some texts is a warning, and from which it is worth a note."""
+LEAST = 0.01
+"""Percentages below this are not told apart."""
 
 
 def find(survey: Survey) -> list[Finding]:
@@ -173,10 +175,18 @@ def _unknown(unknown: int, characters: int) -> Problem | None:
         return None
     part = unknown / characters
     severity: Severity = "warning" if part >= SOME else "note"
-    message = f"The tokenizer does not know {100 * part:.2g} % of the characters."
+    message = f"The tokenizer does not know {percent(part)} of the characters."
     return Problem("unknown-characters", severity, message, unknown, (), "a backbone made for this language")
 
 
 def share(count: int, rows: int) -> str:
     """`"1,234 rows (12.3 %)"`."""
-    return f"{count:,} row{'s' if count != 1 else ''} ({100 * count / max(1, rows):.2g} %)"
+    return f"{count:,} row{'s' if count != 1 else ''} ({percent(count / max(1, rows))})"
+
+
+def percent(part: float) -> str:
+    """A share from 0 to 1 in two digits and never in powers of ten: `100 %`, `1.2 %`, `0.03 %`."""
+    value = 100 * part
+    if 0 < value < LEAST:
+        return f"under {LEAST} %"
+    return f"{value:.0f} %" if value >= 10 else f"{value:.2g} %"

@@ -208,6 +208,25 @@ def test_two_columns_of_one_name(tmp_path):
         columns(write(tmp_path / "a.csv", "text,text\na,b\n"))
 
 
+def test_columns_without_a_name(tmp_path):
+    path = write(tmp_path / "a.csv", ",text, label ,column_1,\n0,a,x,one,\n1,b,y,two,\n")
+    assert columns(path) == ["column_2", "text", "label", "column_1", "column_5"]
+    frame = pl.concat(frames(path))
+    assert frame.columns == columns(path)
+    assert frame.row(1) == ("1", "b", "y", "two", "")
+
+
+def test_names_that_differ_by_blanks_only(tmp_path):
+    with pytest.raises(DataError, match="two columns named 'text'"):
+        columns(write(tmp_path / "a.csv", "text,text ,\na,b,c\n"))
+
+
+@pytest.mark.parametrize("start", ["\n", "\r\n \n", "\ufeff\n\n"])
+def test_an_array_after_blank_lines(tmp_path, start):
+    path = write(tmp_path / "a.json", start + json.dumps([{"text": "a"}, {"text": "b"}], indent=1))
+    assert next(frames(path))["text"].to_list() == ["a", "b"]
+
+
 def test_an_unknown_format(tmp_path):
     with pytest.raises(DataError, match="no known format"):
         columns(write(tmp_path / "a.docx", "x"))
@@ -215,14 +234,15 @@ def test_an_unknown_format(tmp_path):
 
 def test_a_file_that_is_not_there(tmp_path):
     write(tmp_path / "news.csv", "text\na\n")
-    with pytest.raises(DataError, match=r"Did you mean 'news.csv'"):
+    with pytest.raises(DataError, match=r"new.csv. Did you mean 'news.csv'\? Try: check the path\.$"):
         columns(tmp_path / "new.csv")
 
 
 def test_parquet_and_excel_that_are_not(tmp_path):
     for name in ("a.parquet", "a.xlsx"):
-        with pytest.raises(DataError, match="not a readable"):
+        with pytest.raises(DataError, match="not a readable") as raised:
             list(frames(write(tmp_path / name, "this is text")))
+        assert ".." not in str(raised.value)
 
 
 def test_spans_outside_their_text():

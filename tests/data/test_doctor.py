@@ -9,6 +9,9 @@ from metier.data.columns import resolve
 from metier.data.doctor import examine
 from metier.data.languages import language
 from metier.data.read import Columns
+from metier.data.text_checks import share
+from metier.errors import RecipeError
+from metier.pipeline.doctor import diagnose
 
 LABEL = Columns(labels={"label": ("label", "classify")})
 SUBJECTS = ["the bank", "the mill", "the farm", "our shop", "their fleet", "a start-up", "the airline", "the miner"]
@@ -191,3 +194,36 @@ def test_invisible_and_lost_characters():
     rows = [*healthy(), {"text": "zero\u200bwidth", "label": "a"}, {"text": "lost \ufffd", "label": "a"}]
     found = diagnosed(rows)
     assert (found["invisible-characters"].count, found["lost-characters"].count) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("count", "rows", "shown"),
+    [
+        (1, 1, "1 row (100 %)"),
+        (996, 1000, "996 rows (100 %)"),
+        (1234, 10_000, "1,234 rows (12 %)"),
+        (12, 1000, "12 rows (1.2 %)"),
+        (999, 10_000, "999 rows (10 %)"),
+        (3, 10_000, "3 rows (0.03 %)"),
+        (1, 10_000_000, "1 row (under 0.01 %)"),
+    ],
+)
+def test_shares(count, rows, shown):
+    assert share(count, rows) == shown
+
+
+def test_the_doctor_says_which_text_it_guessed(toy_backbone):
+    rows = [{"body": row["text"], "label": row["label"]} for row in healthy()]
+    lines = diagnose(rows, backbone=str(toy_backbone)).lines()
+    assert "note    Read as the text: the column 'body'." in lines
+    assert not any("Read as" in line for line in diagnose(rows, (), ("body",), backbone=str(toy_backbone)).lines())
+    assert not any("Read as" in line for line in diagnose(healthy(), backbone=str(toy_backbone)).lines())
+
+
+def test_the_doctor_takes_a_task_for_every_head(toy_backbone):
+    rows = [row | {"label": str(i % 40)} for i, row in enumerate(healthy())]
+    assert diagnose(rows, backbone=str(toy_backbone)).figures["heads"]["label"]["task"] == "classify"
+    found = diagnose(rows, ["label"], task="score", backbone=str(toy_backbone))
+    assert found.figures["heads"]["label"]["task"] == "score"
+    with pytest.raises(RecipeError, match="no task 'scor'.*'score'"):
+        diagnose(rows, task="scor", backbone=str(toy_backbone))

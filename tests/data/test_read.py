@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from decimal import Decimal
 
 import polars as pl
 import pytest
@@ -197,6 +198,49 @@ def test_a_folder_of_tables(tmp_path):
     assert frame["text"].to_list() == ["a", "b"] and frame["split"].to_list() == ["train", "test"]
 
 
+def test_files_that_disagree_on_a_type(tmp_path):
+    (tmp_path / "train.csv").write_text("text,label,n,only\na,1,2,x\n")
+    pl.DataFrame({"text": ["b", "c"], "label": [1.0, None], "n": [2.5, 3.0], "late": [1, 2]}).write_parquet(
+        tmp_path / "test.parquet"
+    )
+    found = list(frames(tmp_path))
+    assert len({str(frame.schema) for frame in found}) == 1
+    assert pl.concat(found).to_dict(as_series=False) == {
+        "text": ["a", "b", "c"],
+        "label": ["1", "1", None],
+        "n": ["2", "2.5", "3"],
+        "only": ["x", None, None],
+        "split": ["train", "test", "test"],
+        "late": [None, 1, 2],
+    }
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "kind", "values"),
+    [
+        (1, "1", pl.String, ["1", "1"]),
+        (1, 1.5, pl.Float64, [1.0, 1.5]),
+        (None, 2, pl.Int64, [None, 2]),
+        ([], ["a"], pl.List(pl.String), [[], ["a"]]),
+        ([1], "1", pl.String, ["[1]", "1"]),
+        ([1], {"a": 1}, pl.String, ["[1]", "{'a': 1}"]),
+        (True, 1, pl.String, ["true", "1"]),
+    ],
+)
+def test_types_that_meet(tmp_path, one, other, kind, values):
+    for name, value in (("train", one), ("test", other)):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": name, "label": value}) + "\n")
+    frame = pl.concat(frames(tmp_path))
+    assert frame.schema["label"] == kind and frame["label"].to_list() == values
+
+
+def test_a_file_of_a_folder_that_has_no_rows(tmp_path):
+    (tmp_path / "train.jsonl").write_text('{"text": "a", "label": 1}\n')
+    (tmp_path / "test.csv").write_text("text,label,more\n")
+    frame = pl.concat(frames(tmp_path))
+    assert frame.columns == ["text", "label", "more", "split"] and frame["more"].to_list() == [None]
+
+
 def test_an_empty_folder(tmp_path):
     with pytest.raises(DataError, match="holds nothing to read"):
         columns(tmp_path)
@@ -261,6 +305,13 @@ def test_spans_keep_pointing_at_their_words_when_the_text_is_cleaned():
         ([0, 1, 1, 0], "classify"),
         (["0.0", "1.0", "2.0"], "classify"),
         ([str(i / 4) for i in range(20)], "score"),
+        (list(range(20)) * 2, "score"),
+        ([str(i) for i in range(60)], "score"),
+        ([float(i) for i in range(30)], "score"),
+        ([Decimal(i) for i in range(30)], "score"),
+        (list(range(20)) * 3, "classify"),
+        (list(range(19)), "classify"),
+        ([f"C{i}" for i in range(60)], "classify"),
         (["a|b", "a", "b|c", "c"] * 5, "multilabel"),
         ([["a"], [], ["b", "c"]], "multilabel"),
         ([[{"start": 0, "end": 1, "label": "X"}], []], "tag"),
