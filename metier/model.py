@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from metier.data.clean import clean_text
 from metier.data.source import Source
+from metier.errors import DataError, RecipeError, nearest
 from metier.pipeline import load as loading
 from metier.pipeline.evaluate import evaluate as evaluate_run
 from metier.pipeline.train import train as train_run
 from metier.pipeline.watch import Silent, Watch
 from metier.recipe import Recipe
-from metier.run import Run
+from metier.run import RECIPE, Run
 from metier.types import Document, Prediction
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Model:
 
     def __init__(self, run: str | Path, *, device: str = "auto", threads: int = 0) -> None:
         self._run = Run.open(run)
-        self.recipe: Recipe = Recipe.read(self._run.path / "recipe.toml")
+        self.recipe: Recipe = Recipe.read(self._run.path / RECIPE)
         self.runtime: Runtime = loading.runtime(self._run, self.recipe, device=device, threads=threads)
 
     @property
@@ -59,24 +60,42 @@ class Model:
         Args:
             texts: strings, pairs of strings, or documents.
             heads: the heads to answer; all by default.
+
+        Raises:
+            DataError: for anything else than texts, a pair where the run reads single texts, or the reverse.
+            RecipeError: for a head that the run does not have.
         """
         if isinstance(texts, str | Document):
             texts = [texts]
-        documents = [document(text) for text in texts]
+        if heads is not None:
+            self._require(heads)
+        pair = len(self.recipe.data.text) == 2
+        single = not pair or any(task.separate for task in self.heads.values())  # which give a single text its vector
+        documents = [document(text, single=single, pair=pair) for text in texts]
         if self.recipe.data.clean:
             keep_length = any(task.per_token for task in self.heads.values())
             documents = [_cleaned(item, keep_length) for item in documents]
         return self.runtime.predict(documents, heads)
 
+    def _require(self, heads: Sequence[str]) -> None:
+        """Raises `RecipeError` where no head is asked, or one that the run does not have."""
+        unknown = [name for name in heads if name not in self.heads]
+        if unknown or not heads:
+            found = "".join(f"There is no head {name!r}.{nearest(name, self.heads)}" for name in unknown[:1])
+            raise RecipeError(found or "No head is asked.", expected=f"heads among {', '.join(self.heads)}")
+
     def evaluate(self, source: Source, *, split: str | None = None, seed: int | None = None) -> dict[str, Any]:
         """The figures of every head on labelled data, with 95 % intervals.
 
         Args:
-            source: a path or a table with the columns that the run was fitted on.
+            source: a path or a table with the columns that the run was fitted on. Of the very data that it was fitted
+                on, only rows that were held out count.
             split: only rows of this split (`test` by default where the data names splits).
             seed: of the bootstrap.
         """
-        return evaluate_run(self.runtime, self.recipe, source, split=split, seed=seed)
+        return evaluate_run(
+            self.runtime, self.recipe, source, fitted_on=self._run.manifest.get("data", ""), split=split, seed=seed
+        )
 
     def report(self) -> Path:
         """The run's report, a web page in one file."""
@@ -104,13 +123,22 @@ class Model:
         }
 
 
-def document(text: Text) -> Document:
-    """A text of any kind as a document."""
-    if isinstance(text, Document):
-        return text
-    if isinstance(text, str):
-        return Document(text)
-    return Document(*text)
+def document(text: Text, *, single: bool, pair: bool) -> Document:
+    """A text of any kind as a document.
+
+    Args:
+        single: whether the run reads single texts. A document is taken as it is.
+        pair: whether it reads pairs.
+    """
+    match text:
+        case Document():
+            return text
+        case str() if single:
+            return Document(text)
+        case [str() as first, str() as second] if pair:
+            return Document(first, second)
+    wanted = [what for what, takes in (("a string", single), ("a pair of strings", pair)) if takes]
+    raise DataError(f"{text!r:.80} is nothing that this run reads.", expected=f"{' or '.join(wanted)} for each text")
 
 
 def _cleaned(document: Document, keep_length: bool) -> Document:

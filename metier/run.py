@@ -6,11 +6,13 @@ A run is fitted in `NAME.partial` and renamed to `NAME` when all of it is on dis
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +22,7 @@ from metier.errors import RunError, nearest
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+RECIPE = "recipe.toml"
 CHECKPOINT = "checkpoint"
 
 
@@ -87,15 +90,55 @@ def _replaced(path: Path) -> Path:
     return path.with_name(path.name + ".replaced")
 
 
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Inside, no other process writes to `folder`. Raises `RunError` where one does. A dead process claims nothing."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise RunError(f"Another process is writing to {folder}.", hint="another --out, or wait for it") from None
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
 def stage(path: Path) -> Path:
-    """An empty folder in which the run `path` can be fitted. Raises `RunError` where something else is in the way."""
+    """The folder in which the run `path` is fitted, there and whoever claims it; see `clear`.
+
+    Raises `RunError` where something else is in the way.
+    """
     if path.exists() and not (path / MANIFEST).is_file() and (not path.is_dir() or any(path.iterdir())):
         raise RunError(f"{path} exists and is not a run.", hint="another --out")
     staged = partial(path)
-    if staged.exists():
-        shutil.rmtree(staged)
-    staged.mkdir(parents=True)
+    staged.mkdir(parents=True, exist_ok=True)
     return staged
+
+
+def clear(path: Path) -> None:
+    """Empties the folder in which the run `path` is fitted.
+
+    Raises `RunError` where it holds a fit that somebody can go on with, or what is no run.
+    """
+    staged = partial(path)
+    if any((staged / CHECKPOINT).glob("*.safetensors")):
+        raise RunError(
+            f"{staged} holds an unfinished fit.", hint=f"metier train --resume {path}, or remove that folder"
+        )
+    if any(staged.iterdir()) and not (staged / RECIPE).is_file():
+        raise RunError(f"{staged} exists and is no unfinished run.", hint="another --out")
+    empty(staged)
+
+
+def empty(folder: Path) -> None:
+    """Removes everything in a folder, not the folder itself: whoever claims it goes on claiming it."""
+    for item in folder.iterdir():
+        if item.is_dir() and not item.is_symlink():
+            shutil.rmtree(item)
+        else:
+            item.unlink()
 
 
 def seal(path: Path, facts: dict[str, Any]) -> Run:

@@ -115,6 +115,9 @@ def _data(findings: Findings) -> str:
             rows.append((phrase, Path(str(data[key])).name))
     if data.get("leaked") is not None:
         rows.append(("rows removed from train because they stand in valid or test", str(data["leaked"])))
+    if data.get("unlabelled"):
+        rows.append(("rows without text or label, left out", str(data["unlabelled"])))
+    rows += [(f"rows of the split {_plain(name)}, left out", str(n)) for name, n in (data.get("ignored") or {}).items()]
     if data.get("truncated") is not None:
         rows.append(("texts cut at the window", f"{100 * data['truncated']:.1f}%"))
     return "## Data\n\n" + _table(["", ""], rows) if rows else ""

@@ -153,6 +153,8 @@ CHINESE: dict[str, str] = {
     "Source": "来源",
     "Fingerprint": "指纹",
     "Duplicates removed": "去除的重复样本",
+    "Rows without text or label left out": "略去的无文本或无标签的行",
+    "Rows of other splits left out": "略去的其他划分的行",
     "Leaked rows removed from train": "从训练集去除的泄漏样本",
     "Texts cut at the window": "被截断的文本比例",
     "Texts read in several windows": "分多个窗口读取的文本比例",

@@ -267,6 +267,8 @@ def _data(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows += [
         ("Duplicates removed", _count(data.get("duplicates"))),
         ("Leaked rows removed from train", _count(data.get("leaked"))),
+        ("Rows without text or label left out", _count(data.get("unlabelled"))),
+        ("Rows of other splits left out", ", ".join(f"{name}: {n}" for name, n in (data.get("ignored") or {}).items())),
     ]
     rows += [
         ("Texts cut at the window", _share(data.get("truncated"))),

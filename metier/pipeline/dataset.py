@@ -69,6 +69,7 @@ def read_dataset(recipe: Recipe, source: Source, watch: Watch) -> Dataset:
         "source": data.path or "table",
         "fingerprint": (fingerprint := read.fingerprint(source)),
         "rows": {name: len(part) for name, part in examples.items()},
+        "text": list(columns.text),
         "unlabelled": len(rows) - len(labelled),
         "duplicates": duplicates,
         "leaked": leaked,
@@ -90,8 +91,13 @@ def _read(recipe: Recipe, source: Source, columns: read.Columns, watch: Watch) -
 
 
 def _said(summary: dict[str, Any]) -> str:
+    """The rows that are left, and every row that is not."""
     rows = ", ".join(f"{count} {name}" for name, count in summary["rows"].items())
-    removed = [
-        f"{summary[key]} {what}" for key, what in (("duplicates", "duplicates"), ("leaked", "leaked")) if summary[key]
-    ]
-    return f"{rows}{' (removed: ' + ', '.join(removed) + ')' if removed else ''}"
+    gone = {
+        "without text or label": summary["unlabelled"],
+        "duplicates": summary["duplicates"],
+        "leaked": summary["leaked"],
+        **{f"of the split {name!r}": count for name, count in summary["ignored"].items()},
+    }
+    left_out = ", ".join(f"{count} {what}" for what, count in gone.items() if count)
+    return f"{rows}{f' (left out: {left_out})' if left_out else ''}; the text is {' and '.join(summary['text'])}"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from metier.data import read
 from metier.data.columns import TEXT
-from metier.data.source import Source
+from metier.data.source import Source, split_name
 from metier.errors import DataError
 from metier.models.table import Table
 from metier.pipeline.assess import outcomes
+from metier.pipeline.dataset import read_dataset
 from metier.pipeline.watch import Silent, Watch
 from metier.predict.runtime import Runtime
 from metier.recipe import Recipe
+from metier.types import Example
 
 
 def evaluate(
@@ -20,6 +23,7 @@ def evaluate(
     recipe: Recipe,
     source: Source,
     *,
+    fitted_on: str = "",
     split: str | None = None,
     seed: int | None = None,
     watch: Watch | None = None,
@@ -29,29 +33,25 @@ def evaluate(
     Args:
         runtime: the run.
         recipe: it names the columns.
-        source: labelled data.
-        split: of the data's `split` column; by default `test` where there are such rows, else every row.
+        source: labelled data. Of the very data that the run was fitted on, the rows that it was fitted on do not count.
+        fitted_on: the fingerprint of the data that the run was fitted on.
+        split: only these rows; by default `test` where the data names splits, else every row.
         seed: of the bootstrap.
         watch: hears of progress.
 
     Raises:
-        DataError: where the data has neither the text nor a label column, or no labelled row.
+        DataError: where the data has neither the text nor a label column, or no labelled row of the split.
     """
     watch = watch or Silent()
-    known = read.columns(source)
-    labels = {name: head.column for name, head in recipe.heads.items() if head.column in known}
-    kinds = {name: task.kind for name, task in runtime.tasks.items()}
-    wanted = labels or {name: head.column for name, head in recipe.heads.items()}
-    columns = read.resolve(source, recipe.data.text or TEXT, wanted, tasks=kinds)
-    examples = list(read.examples(source, columns, clean=recipe.data.clean))
-    named = {example.split for example in examples}
-    chosen = split or ("test" if "test" in named else None)
+    examples, wanted = _examples(runtime, recipe, source, fitted_on)
+    named = {example.split for example in examples if example.targets} - {None}
+    chosen = split_name(split) if split else "test" if named else None
     if chosen is not None:
         examples = [example for example in examples if example.split == chosen]
     if not any(example.targets for example in examples):
-        raise DataError(
-            f"No row{' of the split ' + chosen if chosen else ''} has a label.", expected=", ".join(wanted.values())
-        )
+        known = f" The labelled rows are {', '.join(sorted(map(str, named)))}." if named else ""
+        part = f" of the split {chosen!r}" if chosen else ""
+        raise DataError(f"No row{part} has a label.{known}", expected=f"labels in {', '.join(wanted)}")
     table = Table.of([example.document for example in examples], runtime.tokeniser, runtime.tasks)
     watch.stage("evaluate", len(table.rows))
     logits = runtime.logits(table, tick=watch.tick)
@@ -64,3 +64,21 @@ def evaluate(
         for name, held in judged.items()
         if held.golds
     }
+
+
+def _examples(
+    runtime: Runtime, recipe: Recipe, source: Source, fitted_on: str
+) -> tuple[Sequence[Example], Sequence[str]]:
+    """The examples of a source, and the label columns that were looked for."""
+    known = read.columns(source)
+    if fitted_on and read.fingerprint(source) == fitted_on:
+        dataset = read_dataset(recipe, source, Silent())  # as it was cut for the fit
+        return [row for part in dataset.examples.values() for row in part], [
+            head.column for head in recipe.heads.values()
+        ]
+    labels = {name: head.column for name, head in recipe.heads.items() if head.column in known}
+    wanted = labels or {name: head.column for name, head in recipe.heads.items()}
+    kinds = {name: task.kind for name, task in runtime.tasks.items()}
+    own = recipe.data.split if recipe.data.split in known else None
+    columns = read.resolve(source, recipe.data.text or TEXT, wanted, tasks=kinds, roles={"split": own})
+    return list(read.examples(source, columns, clean=recipe.data.clean)), list(wanted.values())

@@ -10,7 +10,7 @@ import polars as pl
 
 from metier.data import read
 from metier.data.columns import TEXT
-from metier.data.source import Source
+from metier.data.source import Source, is_path
 from metier.errors import DataError
 from metier.pipeline.watch import Watch
 from metier.predict.corpus import Job, score
@@ -29,7 +29,9 @@ def predict(
 
     Raises `DataError` where the source lacks the text columns or has no rows.
     """
-    columns = read.resolve(source, tuple(text) or _texts(recipe, source), {}).text
+    if is_path(source) and out.exists() and out.samefile(source):
+        raise DataError(f"{out} is the corpus itself.", hint="another --out: the corpus would be written over")
+    columns = read.resolve(source, tuple(text) or _texts(runtime, recipe, source), {}).text
     kinds = {name: task.kind for name, task in runtime.tasks.items()}
     keep = any(task.per_token for task in runtime.tasks.values())
     frames = read.frames(source, rows=SHARD)
@@ -45,7 +47,11 @@ def predict(
     return score(Job(out, identity, kinds), chain([first], frames), documents, runtime.predict, watch.tick)
 
 
-def _texts(recipe: Recipe, source: Source) -> tuple[str, ...]:
-    """The text columns of the run, or the reader's own choice where the source has none of their names."""
-    known = read.columns(source)
-    return recipe.data.text if any(name in known for name in recipe.data.text) else TEXT
+def _texts(runtime: Runtime, recipe: Recipe, source: Source) -> tuple[str, ...]:
+    """The text columns of the run, or the reader's own choice where the source has none of these names.
+
+    A run that was fitted on pairs needs both columns, unless its heads give a single text its vector.
+    """
+    known, single = read.columns(source), any(task.separate for task in runtime.tasks.values())
+    lost = not any(name in known for name in recipe.data.text)
+    return TEXT if lost and (single or len(recipe.data.text) == 1) else recipe.data.text

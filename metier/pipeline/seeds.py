@@ -7,12 +7,13 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from metier.errors import RecipeError
+from metier.errors import RecipeError, RunError
 from metier.evaluate.findings import Findings
 from metier.models.machine import processes
 from metier.pipeline import train as pipeline
 from metier.pipeline.watch import Watch
 from metier.recipe import Recipe
+from metier.run import MANIFEST
 
 
 def train_seeds(recipe: Recipe, seeds: int, *, out: Path | None, watch: Watch) -> list[Path]:
@@ -20,6 +21,8 @@ def train_seeds(recipe: Recipe, seeds: int, *, out: Path | None, watch: Watch) -
     if processes() > 1:
         raise RecipeError("Several seeds cannot share several processes.", hint="one after the other, with --seed")
     folder = out if out is not None else pipeline.fresh(recipe)
+    if (folder / MANIFEST).exists():
+        raise RunError(f"{folder} is a run.", expected="a folder for one run a seed", hint="another --out")
     paths = []
     for seed in range(recipe.seed, recipe.seed + seeds):
         watch.say(f"seed {seed}")

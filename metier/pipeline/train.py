@@ -35,13 +35,7 @@ from metier.run import Run
 from metier.train import checkpoint
 from metier.train.track import FILE as METRICS
 
-RECIPE, EVALUATION, REPORT, CARD, ENVIRONMENT = (
-    "recipe.toml",
-    "evaluation.json",
-    "report.html",
-    "card.md",
-    "environment.json",
-)
+EVALUATION, REPORT, CARD, ENVIRONMENT = "evaluation.json", "report.html", "card.md", "environment.json"
 
 
 def train(recipe: Recipe, *, out: str | Path | None, source: Source | None, watch: Watch, resume: bool = False) -> Run:
@@ -63,24 +57,26 @@ def train(recipe: Recipe, *, out: str | Path | None, source: Source | None, watc
     if found.rank:
         _take_part(recipe, path, source, found)
     staged = run.partial(path) if resume else run.stage(path)
-    try:
+    with run.claimed(staged):
         if not resume:
+            run.clear(path)
             _note(recipe, source, staged)
-        dataset = read_dataset(recipe, source if source is not None else recipe.data.path, watch)
-        prepared = prepare(dataset.resolve(recipe), dataset, found)
-    except MetierError:
-        if not resume:  # nothing was fitted that anyone could go on with
-            shutil.rmtree(staged)
-        raise
-    prepared.recipe.write(staged / RECIPE)
-    watch.say(f"About {_duration(estimate(prepared))} on this machine ({found.device.type}, {found.precision}).")
-    fitted = fit(prepared, staged, watch)
-    found.leave()
-    heads = assess(prepared, fitted, watch)
-    fitted.cost["seconds"] = time.perf_counter() - start
-    findings = _findings(path, prepared, fitted, heads, staged)
-    _save(prepared, findings, staged)
-    return run.seal(path, {"metier": __version__, "data": dataset.fingerprint, "parent": None})
+        try:
+            dataset = read_dataset(recipe, source if source is not None else recipe.data.path, watch)
+            prepared = prepare(dataset.resolve(recipe), dataset, found)
+        except MetierError:
+            if not resume:  # nothing was fitted that anyone could go on with
+                shutil.rmtree(staged)
+            raise
+        prepared.recipe.write(staged / run.RECIPE)
+        watch.say(f"About {_duration(estimate(prepared))} on this machine ({found.device.type}, {found.precision}).")
+        fitted = fit(prepared, staged, watch)
+        found.leave()
+        heads = assess(prepared, fitted, watch)
+        fitted.cost["seconds"] = time.perf_counter() - start
+        findings = _findings(path, prepared, fitted, heads, staged)
+        _save(prepared, findings, staged)
+        return run.seal(path, {"metier": __version__, "data": dataset.fingerprint, "parent": None})
 
 
 def _note(recipe: Recipe, source: Source | None, staged: Path) -> None:
@@ -89,7 +85,8 @@ def _note(recipe: Recipe, source: Source | None, staged: Path) -> None:
         sink = io.BytesIO()
         pl.concat(read.frames(source), how="vertical_relaxed").write_parquet(sink)
         run.write_bytes(staged / TABLE, sink.getvalue())
-    recipe.write(staged / RECIPE)
+    run.write_text(staged / FOLDER, str(Path.cwd()))
+    recipe.write(staged / run.RECIPE)
 
 
 def _take_part(recipe: Recipe, path: Path, source: Source | None, found: Machine) -> NoReturn:
@@ -109,19 +106,23 @@ def resume(path: str | Path, watch: Watch) -> Run:
     path = Path(path)
     path = path.with_name(path.name.removesuffix(".partial"))
     staged = run.partial(path)
-    if not (staged / RECIPE).is_file():
+    if not (staged / run.RECIPE).is_file():
         known = (
             f"{path} is a whole run already."
             if (path / run.MANIFEST).is_file()
             else f"There is no unfinished run {path}."
         )
         raise RunError(known, expected="a run whose training was cut off", hint="metier runs lists what there is")
-    recipe = Recipe.read(staged / RECIPE)
-    table = staged / TABLE
-    return train(recipe, out=path, source=pl.read_parquet(table) if table.is_file() else None, watch=watch, resume=True)
+    recipe = Recipe.read(staged / run.RECIPE)
+    table, folder = staged / TABLE, staged / FOLDER
+    source: Source | None = pl.read_parquet(table) if table.is_file() else None
+    if source is None and folder.is_file():
+        source = Path(folder.read_text(encoding="utf-8")) / recipe.data.path
+    return train(recipe, out=path, source=source, watch=watch, resume=True)
 
 
-TABLE = "data.parquet"
+TABLE, FOLDER = "data.parquet", "folder.txt"
+"""What only a resumed fit needs: the rows of a table that has no file, and what the recipe's path is relative to."""
 
 
 def fresh(recipe: Recipe) -> Path:
@@ -153,7 +154,7 @@ def _findings(path: Path, prepared: Prepared, fitted: Fitted, heads: dict[str, A
         data={**prepared.dataset.summary, "truncated": _share_truncated(prepared)},
         curve=[json.loads(line) for line in lines],
         costs=cost,
-        recipe=(staged / RECIPE).read_text(encoding="utf-8"),
+        recipe=(staged / run.RECIPE).read_text(encoding="utf-8"),
         environment=environment(prepared.machine),
         backbone={
             "name": prepared.backbone.name,
@@ -178,7 +179,8 @@ def _save(prepared: Prepared, findings: Findings, staged: Path) -> None:
         save_outcomes(prepared, staged)
         render(findings, staged / REPORT)
         write_card(findings, staged / CARD)
-        (staged / TABLE).unlink(missing_ok=True)
+        for rest in (TABLE, FOLDER):
+            (staged / rest).unlink(missing_ok=True)
     except MetierError:
         raise
     except OSError as error:

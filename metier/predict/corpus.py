@@ -7,6 +7,8 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +63,20 @@ def score(
     """
     if job.out.suffix not in SUFFIXES:
         raise DataError(f"{job.out} has a format that cannot be written.", expected=", ".join(SUFFIXES))
-    done = _resume(job)
-    rows = 0
-    for number, frame in enumerate(frames):
-        shard = job.folder / f"{number:06d}.parquet"
-        if number >= done:
-            scored = attach(frame, predict(documents(frame, rows)), job.heads)
-            run.write_bytes(shard, _parquet(scored))
-        rows += len(frame)
-        tick(len(frame))
-    _join(job, rows)
+    if job.out.is_dir():
+        raise DataError(f"{job.out} is a folder.", expected="the name of a file")
+    job.folder.mkdir(parents=True, exist_ok=True)
+    with run.claimed(job.folder):
+        done = _resume(job)
+        rows = 0
+        for number, frame in enumerate(frames):
+            shard = job.folder / f"{number:06d}.parquet"
+            if number >= done:
+                scored = attach(frame, predict(documents(frame, rows)), job.heads)
+                run.write_bytes(shard, _parquet(scored))
+            rows += len(frame)
+            tick(len(frame))
+        _join(job)
     return rows
 
 
@@ -79,10 +85,10 @@ def attach(
 ) -> pl.DataFrame:
     """A frame with `HEAD`, `HEAD_score` and `HEAD_abstain` of every head.
 
-    An input column of one of these names is kept as `NAME_input`.
+    An input column of one of these names is kept as `NAME_input` (`NAME_input_2` where there is one already).
     """
     names = [name + ending for name in heads for ending in ("", "_score", "_abstain")]
-    frame = frame.rename({name: f"{name}_input" for name in names if name in frame.columns})
+    frame = frame.rename({name: _free(name, (*names, *frame.columns)) for name in names if name in frame.columns})
     added: list[pl.Series] = []
     for head, kind in heads.items():
         column = [row[head] for row in predictions]
@@ -90,6 +96,12 @@ def attach(
         added.append(pl.Series(f"{head}_score", [item.score for item in column], dtype=pl.Float64))
         added.append(pl.Series(f"{head}_abstain", [item.abstain for item in column], dtype=pl.Boolean))
     return frame.with_columns(added)
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    """`NAME_input`, or the first number after it that no other column has."""
+    names = chain([f"{name}_input"], (f"{name}_input_{number}" for number in count(2)))
+    return next(free for free in names if free not in taken)
 
 
 SPANS = pl.List(
@@ -119,8 +131,9 @@ def _resume(job: Job) -> int:
     identity = hashlib.sha256(json.dumps(job.identity, sort_keys=True, default=str).encode()).hexdigest()
     if marker.is_file() and marker.read_text() == identity:
         return len(list(job.folder.glob("*.parquet")))
-    shutil.rmtree(job.folder, ignore_errors=True)
-    job.folder.mkdir(parents=True)
+    if any(job.folder.iterdir()) and not marker.is_file():
+        raise DataError(f"{job.folder} exists and holds no shards of a prediction.", hint="another --out")
+    run.empty(job.folder)
     run.write_text(marker, identity)
     return 0
 
@@ -131,7 +144,7 @@ def _parquet(frame: pl.DataFrame) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def _join(job: Job, rows: int) -> None:
+def _join(job: Job) -> None:
     """The shards as one file, batch by batch, renamed into place when it is whole."""
     shards = sorted(job.folder.glob("*.parquet"))
     if not shards:
@@ -154,21 +167,43 @@ def _write_lines(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch
     with path.open("w", encoding="utf-8") as file:
         for batch in batches:
             for row in batch.to_pylist():
-                file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+                file.write(json.dumps(_finite(row), ensure_ascii=False, allow_nan=False, default=_shown) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """The same values with null for NaN and the infinities, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def _shown(value: Any) -> str:
+    """What JSON has no form for: bytes in hexadecimal, times and decimals as they are written."""
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _write_csv(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
-    """Lists have no place in a CSV cell; they are written as JSON."""
-    flat = [field if not pa.types.is_nested(field.type) else pa.field(field.name, pa.string()) for field in schema]
-    with pa.csv.CSVWriter(path, pa.schema(flat)) as writer:
+    """Lists have no place in a CSV cell, nor have bytes; they are written as JSON."""
+    flat = pa.schema([pa.field(field.name, pa.string()) if _is_odd(field.type) else field for field in schema])
+    with pa.csv.CSVWriter(path, flat) as writer:
         for batch in batches:
             columns = [
-                pa.array([json.dumps(cell, ensure_ascii=False) for cell in column.to_pylist()], pa.string())
-                if pa.types.is_nested(column.type)
+                pa.array([None if cell is None else _cell(cell) for cell in column.to_pylist()], pa.string())
+                if _is_odd(column.type)
                 else column
                 for column in batch.columns
             ]
-            writer.write_batch(pa.record_batch(columns, schema=pa.schema(flat)))
+            writer.write_batch(pa.record_batch(columns, schema=flat))
+
+
+def _is_odd(kind: pa.DataType) -> bool:
+    return pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _cell(value: Any) -> str:
+    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=_shown)
 
 
 WRITERS: dict[str, Callable[[Path, pa.Schema, Iterator[pa.RecordBatch]], None]] = {
