@@ -2,6 +2,8 @@
 
 import errno
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -149,3 +151,37 @@ def test_json(tmp_path):
     staged = run.stage(tmp_path / "a")
     run.write_text(staged / "labels.json", json.dumps({"é": ["中"]}))
     assert run.seal(tmp_path / "a", {}).json("labels.json") == {"é": ["中"]}
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path):
+    staged = run.stage(tmp_path / "a")
+    claim = f"import time; from pathlib import Path; from metier import run\nwith run.claimed(Path({str(staged)!r})):\n"
+    other = subprocess.Popen([sys.executable, "-c", f"{claim}    print('mine', flush=True); time.sleep(60)"], stdout=-1)
+    try:
+        assert other.stdout.readline() == b"mine\n"
+        with pytest.raises(RunError, match="Another process is writing"), run.claimed(staged):
+            pass
+    finally:
+        other.kill()
+        other.communicate()
+    with run.claimed(staged):  # the dead claim nothing
+        assert staged.is_dir()
+
+
+def test_an_unfinished_fit_is_not_thrown_away(tmp_path):
+    staged = run.stage(tmp_path / "a")
+    run.write_text(staged / run.RECIPE, "")
+    run.clear(tmp_path / "a")
+    assert list(staged.iterdir()) == []
+    (staged / run.CHECKPOINT).mkdir()
+    (staged / run.CHECKPOINT / "fit.safetensors").touch()
+    with pytest.raises(RunError, match=r"unfinished fit.*--resume"):
+        run.clear(tmp_path / "a")
+
+
+def test_what_is_no_unfinished_run_is_not_removed(tmp_path):
+    staged = run.stage(tmp_path / "a")
+    (staged / "precious.txt").touch()
+    with pytest.raises(RunError, match="no unfinished run"):
+        run.clear(tmp_path / "a")
+    assert (staged / "precious.txt").exists()

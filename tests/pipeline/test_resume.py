@@ -34,13 +34,16 @@ def test_kill_and_resume(case, tmp_path, toy_backbone, toy_news):
     assert len(lines[0]) == len(lines[1])
 
 
-def test_killed_before_the_first_checkpoint(tmp_path, toy_backbone, toy_news):
-    recipe = fits.recipe(tmp_path / "r.toml", toy_news, ONE, toy_backbone, epochs=2)
+def test_killed_before_the_first_checkpoint_and_resumed_from_elsewhere(tmp_path, toy_backbone, toy_news, monkeypatch):
+    monkeypatch.chdir(toy_news.parent)
+    recipe = fits.recipe(tmp_path / "r.toml", toy_news.name, ONE, toy_backbone, epochs=2)
     out = tmp_path / "run"
     started_at = tmp_path / "run.partial" / "recipe.toml"
     killed(started(tmp_path / "log", "train", recipe, "--out", out), started_at.is_file)
     assert metier("train", recipe, "--out", tmp_path / "whole").code == 0
+    monkeypatch.chdir(tmp_path)
     assert metier("train", "--resume", out).code == 0
+    assert not (out / "folder.txt").exists()
     assert fits.weights(out) == fits.weights(tmp_path / "whole")
 
 
@@ -52,6 +55,11 @@ def unfinished(tmp_path_factory, toy_backbone) -> Path:
     recipe = fits.recipe(folder / "r.toml", data, ONE, toy_backbone, checkpoint_seconds=0.0)
     killed(started(folder / "log", "train", recipe, "--out", folder / "run"), lambda: fits.step(folder / "run") >= 3)
     return folder
+
+
+def test_an_unfinished_fit_is_not_begun_anew(unfinished):
+    message = refused("train", unfinished / "r.toml", "--out", unfinished / "run")
+    assert "unfinished fit" in message and "--resume" in message and fits.step(unfinished / "run") >= 3
 
 
 def test_changed_data_are_refused(unfinished):

@@ -35,6 +35,14 @@ def test_attach():
     assert found["a_abstain"].to_list() == [True, False] and found["a_input"].to_list() == ["old", "er"]
 
 
+def test_attach_to_what_was_scored_before():
+    frame = pl.DataFrame({"text": ["u"]})
+    for _ in range(3):
+        frame = attach(frame, answer([Document("", id="0")]), {"a": "classify"})
+    kept = [name for number in ("", "_2") for name in (f"a_input{number}", f"a_score_input{number}")]
+    assert set(kept) < set(frame.columns) and frame.columns[-3:] == ["a", "a_score", "a_abstain"]
+
+
 def test_attach_lists():
     rows = [
         {"t": Prediction((Span(0, 2, "L", "uv", 0.9),), 0.9), "m": Prediction(("p", "q"), 0.6)},
@@ -145,3 +153,30 @@ def test_killed_and_called_again(toy_run, tmp_path):
     assert result.code == 0 and result.json["rows"] == 30_000
     assert pl.read_parquet(out)["text"].to_list() == texts
     assert not parts.exists()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_cells_that_a_text_file_has_no_form_for(tmp_path, suffix):
+    frame = pl.DataFrame({"text": ["u"], "n": [float("nan")], "b": [b"\xff"], "l": [[float("inf"), 1.0]]})
+    out = tmp_path / f"o{suffix}"
+    corpus.score(Job(out, {}, {"a": "classify"}), [frame], documents, answer)
+    text = out.read_text()
+    if suffix == ".jsonl":
+        found = json.loads(text, parse_constant=pytest.fail)
+        assert (found["n"], found["b"], found["l"]) == (None, "ff", [None, 1.0])
+    else:
+        assert '"ff"' in text and "[null, 1.0]" in text
+
+
+def test_what_is_in_the_way_stays(tmp_path, toy_run):
+    (tmp_path / "o.csv").mkdir()
+    with pytest.raises(DataError, match="is a folder"):
+        corpus.score(Job(tmp_path / "o.csv", {}, {}), frames(), documents, answer)
+    (tmp_path / "p.csv.parts").mkdir()
+    (tmp_path / "p.csv.parts" / "precious.txt").touch()
+    with pytest.raises(DataError, match="no shards"):
+        corpus.score(Job(tmp_path / "p.csv", {}, {}), frames(), documents, answer)
+    assert (tmp_path / "p.csv.parts" / "precious.txt").exists()
+    same = toy.lines(tmp_path / "same.jsonl", [{"text": "a"}])
+    result = metier("predict", toy_run, same, "--out", same)
+    assert result.code == 2 and "is the corpus itself" in result.err and same.read_text() == '{"text": "a"}\n'
