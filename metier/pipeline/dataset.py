@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,13 @@ from metier.data import dedup, read
 from metier.data import split as splitting
 from metier.data.columns import TEXT
 from metier.data.source import Source
+from metier.data.targets import SCORE_VALUES
 from metier.errors import DataError
 from metier.pipeline.watch import Watch
 from metier.recipe import Recipe
 from metier.types import Example
 
+NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 SPLITS = ("train", "valid", "test")
 FEW, MANY, MANY_ROWS = (0.8, 0.1, 0.1), (0.85, 0.05, 0.1), 5_000
 """Shares of train, valid and test, and the number of rows from which on fewer need to validate."""
@@ -78,7 +81,16 @@ def read_dataset(recipe: Recipe, source: Source, watch: Watch) -> Dataset:
     }
     watch.say(_said(summary))
     kinds = {head: kind for head, (_, kind) in columns.labels.items()}
+    for head, part in recipe.heads.items():
+        if part.task is None and kinds[head] == "classify" and _all_numbers(clean, head):
+            watch.say(f"{head}: the numbers are taken for names of classes; --task score learns them as numbers.")
     return Dataset(examples, kinds, columns, fingerprint, summary)
+
+
+def _all_numbers(examples: Sequence[Example], head: str) -> bool:
+    """Whether so many different labels of a head are numbers, and all of them, that they may be meant as such."""
+    labels = {str(example.targets[head]) for example in examples if head in example.targets}
+    return len(labels) >= SCORE_VALUES and all(NUMBER.fullmatch(label) for label in labels)
 
 
 def _read(recipe: Recipe, source: Source, columns: read.Columns, watch: Watch) -> Sequence[Example]:
