@@ -10,7 +10,7 @@ BAR = 0.86
 
 
 def run(seeds: int = 1, **settings: Any) -> dict[str, Any]:
-    """Micro-F1 on the official test split, stories without a topic included."""
+    """Micro-F1 on the official test split, stories without a topic included; the first 64 tokens of a story."""
     source = data("finance_reuters/reuters.jsonl.gz")
-    options = {"method": "freeze", "max_length": 160, "long": "truncate", **settings}
+    options = {"method": "freeze", "epochs": 3, "max_length": 64, "long": "truncate", **settings}
     return over_seeds(source, seeds, BAR, label="topics", text=("title", "text"), **options)
