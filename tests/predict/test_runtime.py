@@ -5,6 +5,7 @@ import pytest
 import toy
 
 import metier
+from metier.errors import DataError
 from metier.types import Document
 
 
@@ -28,10 +29,11 @@ def test_nothing_in_nothing_out(model):
     assert len(model.predict("")) == 1
 
 
-def test_strings_pairs_and_documents(model):
+def test_strings_and_documents(model):
     found = model.predict(["Berlin gains", Document("Berlin gains"), Document("Berlin  gains\x00")])
     assert found[0] == found[1] == found[2]
-    assert len(model.predict([("Berlin gains", "Oslo falls")])) == 1
+    with pytest.raises(DataError, match="a string, or a Document"):
+        model.predict([("Berlin gains", "Oslo falls")])
 
 
 def test_only_some_heads(model):

@@ -64,7 +64,7 @@ def test_head_answers_as_get_without_a_body(server, path):
     asked, found = (httpx.request(method, f"{server.url}{path}") for method in ("GET", "HEAD"))
     assert (found.status_code, found.content) == (200, b"")
     assert all(found.headers[name] == asked.headers[name] for name in ("content-type", "content-length"))
-    assert httpx.delete(f"{server.url}{path}").headers["allow"].replace(" ", "").split(",") == ["GET", "HEAD"]
+    assert set(httpx.delete(f"{server.url}{path}").headers["allow"].split(", ")) == {"GET", "HEAD"}
     assert set(httpx.get(f"{server.url}/openapi.json").json()["paths"][path]) == {"get"}
 
 
