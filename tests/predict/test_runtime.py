@@ -32,7 +32,7 @@ def test_nothing_in_nothing_out(model):
 def test_strings_and_documents(model):
     found = model.predict(["Berlin gains", Document("Berlin gains"), Document("Berlin  gains\x00")])
     assert found[0] == found[1] == found[2]
-    with pytest.raises(DataError, match="a string, or a Document"):
+    with pytest.raises(DataError, match="a string for each text"):
         model.predict([("Berlin gains", "Oslo falls")])
 
 
