@@ -71,6 +71,11 @@ def test_seeds(quick, tmp_path):
     assert line["value"] == pytest.approx(sum(values) / 2)
     assert line["sd"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
     assert all(Path(entry["run"]).is_dir() for entry in found["seeds"])
+    again = metier("train", quick, "--out", tmp_path / "runs", "--seeds", 3, "--seed", 5, "--json")
+    assert [f"seed {seed}: there already" in again.err for seed in (5, 6, 7)] == [True, True, False]
+    assert again.json["seeds"][:2] == found["seeds"]
+    other = metier("train", quick, "--out", tmp_path / "runs", "--seeds", 2, "--seed", 5, "--epochs", 1)
+    assert other.code == 0 and "there already" not in other.err
 
 
 def test_nothing_to_test_on(tmp_path, toy_backbone, toy_news):

@@ -7,17 +7,22 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from metier.data import read
 from metier.errors import RecipeError, RunError
 from metier.evaluate.findings import Findings
 from metier.models.machine import processes
 from metier.pipeline import train as pipeline
 from metier.pipeline.watch import Watch
 from metier.recipe import Recipe
-from metier.run import MANIFEST
+from metier.run import CHECKPOINT, MANIFEST, RECIPE, Run, partial
 
 
 def train_seeds(recipe: Recipe, seeds: int, *, out: Path | None, watch: Watch) -> list[Path]:
-    """Runs `OUT/seed-N` for `seeds` consecutive seeds, all with the same split. Finished ones are kept."""
+    """Runs `OUT/seed-N` for `seeds` consecutive seeds, all with the same split.
+
+    Called again, it keeps the runs of this recipe and this data that are whole, and goes on with the one that was cut
+    off.
+    """
     if processes() > 1:
         raise RecipeError("Several seeds cannot share several processes.", hint="one after the other, with --seed")
     folder = out if out is not None else pipeline.fresh(recipe)
@@ -25,9 +30,37 @@ def train_seeds(recipe: Recipe, seeds: int, *, out: Path | None, watch: Watch) -
         raise RunError(f"{folder} is a run.", expected="a folder for one run a seed", hint="another --out")
     paths = []
     for seed in range(recipe.seed, recipe.seed + seeds):
-        watch.say(f"seed {seed}")
-        paths.append(pipeline.train(recipe.but(seed=seed), out=folder / f"seed-{seed}", source=None, watch=watch).path)
+        one, path = recipe.but(seed=seed), folder / f"seed-{seed}"
+        if _whole(path, one):
+            watch.say(f"seed {seed}: there already")
+        elif any((partial(path) / CHECKPOINT).glob("*.safetensors")) and _alike(partial(path), one):
+            watch.say(f"seed {seed}: goes on")
+            pipeline.resume(path, watch)
+        else:
+            watch.say(f"seed {seed}")
+            pipeline.train(one, out=path, source=None, watch=watch)
+        paths.append(path)
     return paths
+
+
+def _whole(path: Path, recipe: Recipe) -> bool:
+    """Whether the run `path` is whole and what this recipe would make of its data now."""
+    if not (path / MANIFEST).is_file() or not _alike(path, recipe):
+        return False
+    return bool(Run.open(path).manifest["data"] == read.fingerprint(recipe.data.path))
+
+
+def _alike(path: Path, recipe: Recipe) -> bool:
+    """Whether the recipe in a folder is this one, but for what was found in the data."""
+    known, asked = (_asked(one) for one in (Recipe.read(path / RECIPE), recipe))
+    return known == asked
+
+
+def _asked(recipe: Recipe) -> tuple[Any, ...]:
+    """The parts of a recipe that its user decides, without what the data decides where it is left open."""
+    data = recipe.data.model_copy(update={"path": "", "text": (), "split": None})
+    heads = {name: head.model_copy(update={"task": None}) for name, head in recipe.heads.items()}
+    return data, heads, recipe.model, recipe.train, recipe.evaluate, recipe.seed
 
 
 def summarise(paths: Sequence[Path]) -> dict[str, Any]:

@@ -47,6 +47,17 @@ def test_killed_before_the_first_checkpoint_and_resumed_from_elsewhere(tmp_path,
     assert fits.weights(out) == fits.weights(tmp_path / "whole")
 
 
+def test_several_seeds_go_on_where_they_stopped(tmp_path, toy_backbone, toy_news):
+    recipe = fits.recipe(tmp_path / "r.toml", toy_news, ONE, toy_backbone, checkpoint_seconds=0.0)
+    out = tmp_path / "runs"
+    command = ("train", recipe, "--seeds", "2", "--out", out)
+    killed(started(tmp_path / "log", *command), lambda: fits.step(out / "seed-14") >= 3)
+    again = metier(*command)
+    assert again.code == 0 and "seed 13: there already" in again.err and "seed 14: goes on" in again.err
+    assert metier("train", recipe, "--seed", "14", "--out", tmp_path / "alone").code == 0
+    assert fits.weights(out / "seed-14") == fits.weights(tmp_path / "alone")
+
+
 @pytest.fixture(scope="module")
 def unfinished(tmp_path_factory, toy_backbone) -> Path:
     """A run that was cut off, with its data beside it."""
