@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 PARTS = ("train", "valid", "test")
 TIE = 1e-6
 """Weight of the lack of examples beside the lack of a label: it only decides between equals."""
+ENOUGH = 5
+"""Rows that a part must be due before labels are taken out of train for it."""
 BINS = 10
 """Numbers are stratified by as many quantiles."""
 
@@ -126,19 +128,29 @@ def stratified(labels: Sequence[frozenset[Hashable]], shares: np.ndarray, rng: n
 def _filled(
     parts: np.ndarray, labels: Sequence[frozenset[Hashable]], shares: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """The same parts, none of them empty that is due a row: labels so rare that all went to train spare some.
+    """The same parts, none of them empty that is due some rows: labels so rare that all went to train spare them.
 
-    Rows whose labels train has elsewhere go first. A row of a label that is then tested but never seen is an error that
-    the figures show; a part without a row would show nothing at all.
+    Train spares rows whose labels it has elsewhere. Only where it has none of these, labels are tested that were never
+    seen: that is an error which the figures show, while a part without a row would show nothing at all.
     """
     for part in (2, 1):
         due = int(shares[part] * len(parts))
-        if due and not (parts == part).any():
+        if due >= ENOUGH and not (parts == part).any():
             train = rng.permutation(np.flatnonzero(parts == 0)).tolist()
-            often = Counter(label for index in train for label in labels[index])
-            train.sort(key=lambda index: min((often[label] for label in labels[index]), default=2) < 2)
-            parts[train[:due]] = part
+            spared = _spared(train, labels)[:due]
+            parts[spared or train[:due]] = part
     return parts
+
+
+def _spared(rows: Sequence[int], labels: Sequence[frozenset[Hashable]]) -> list[int]:
+    """The rows, taken out one after the other, without which every label still occurs in the rest."""
+    left = Counter(label for index in rows for label in labels[index])
+    spared = []
+    for index in rows:
+        if all(left[label] > 1 for label in labels[index]):
+            left.subtract(labels[index])
+            spared.append(index)
+    return spared
 
 
 def _binned(labels: Sequence[frozenset[Hashable]]) -> Sequence[frozenset[Hashable]]:
@@ -189,8 +201,9 @@ def iterative(labels: Sequence[frozenset[Hashable]], shares: np.ndarray, rng: np
     """Iterative stratification of examples with several labels (Sechidis, Tsoumakas & Vlahavas 2011).
 
     The rarest label is dealt out first: each example that has it goes to the part that lacks most of that label, of
-    equals to the one that lacks most examples. Here the first example of a label goes to train. The method is greedy:
-    shares come out close on real data, without a bound for every conceivable one.
+    equals to the one that lacks most examples. Here the first example of a label goes to train, and of labels that are
+    equally rare those come first that train does not have yet. The method is greedy: shares come out close on real
+    data, without a bound for every conceivable one.
     """
     holders: dict[Hashable, list[int]] = defaultdict(list)
     for index, one in enumerate(labels):
@@ -202,7 +215,7 @@ def iterative(labels: Sequence[frozenset[Hashable]], shares: np.ndarray, rng: np
     parts = np.full(len(labels), -1, dtype=np.int64)
     trained: set[Hashable] = set()
     while left:
-        rarest = min(left, key=lambda label: left[label])
+        rarest = min(left, key=lambda label: (left[label], label in trained))
         rows = [index for index in holders[rarest] if parts[index] < 0]
         for index in rng.permutation(rows).tolist():
             lacks = np.where(shares > 0, owed[rarest] + TIE * size, -np.inf)

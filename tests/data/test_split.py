@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from metier.data.split import How, by_group, by_time, leakage, moment, split, stratified
@@ -42,6 +42,7 @@ def test_a_partition_with_every_class_in_train(labels, shares, seed):
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=4, unique=True), min_size=1, max_size=100))
+@example([["a", "b"], ["a", "b", "c", "d"], ["a", "c"], ["a", "e"]])
 def test_several_labels_are_all_trained(sets):
     division = split(made([tuple(sorted(one)) for one in sets]), seed=1)
     assert len(division.examples) == len(sets) and not division.ignored
@@ -199,3 +200,8 @@ def test_leakage_is_removed_from_train_and_counted():
 def test_leakage_of_pairs_needs_both_texts():
     rows = [Example(Document("a", "b"), {}, "train"), Example(Document("a", "c"), {}, "test")]
     assert leakage(rows)[1] == 0
+
+
+def test_no_part_is_empty_where_every_label_is_rare():
+    division = split(made([str(number) for number in range(60)]), How((0.8, 0.1, 0.1)), seed=1)
+    assert [len(division.part(name)) for name in ("train", "valid", "test")] == [48, 6, 6]
