@@ -142,8 +142,8 @@ def test_groups_stay_whole(groups, seed):
     meta = [{"author": f"g{group}"} for group in groups]
     division = split(made(["a"] * len(groups), meta=meta), How(group="author"), seed=seed)
     where = {}
-    for example in division.examples:
-        where.setdefault(example.document.meta["author"], set()).add(example.split)
+    for row in division.examples:
+        where.setdefault(row.document.meta["author"], set()).add(row.split)
     assert all(len(parts) == 1 for parts in where.values())
     assert division.part("train")
 
