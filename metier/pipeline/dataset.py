@@ -112,4 +112,5 @@ def _said(summary: dict[str, Any]) -> str:
         **{f"of the split {name!r}": count for name, count in summary["ignored"].items()},
     }
     left_out = ", ".join(f"{count} {what}" for what, count in gone.items() if count)
-    return f"{rows}{f' (left out: {left_out})' if left_out else ''}; texts from {' and '.join(map(repr, summary['text']))}"
+    texts = " and ".join(map(repr, summary["text"]))
+    return f"{rows}{f' (left out: {left_out})' if left_out else ''}; texts from {texts}"
