@@ -11,7 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from metier.errors import RecipeError, nearest
 
-METHODS = ("probe", "head", "freeze", "full")
+METHODS = (
+    "zero_shot", "few_shot", "probe", "contrastive", "head", "freeze", "full",
+    "lora", "adalora", "adapter", "prefix", "prompt",
+)  # fmt: skip
+"""Every way of fitting. `auto` is none of them: it finds out which to take."""
 Words = Annotated[tuple[str, ...], Field(strict=False)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -35,6 +39,8 @@ class DataPart(Part):
     """Shares of train, valid and test; `None`: 80, 10 and 10 %, of 5,000 rows or more 85, 5 and 10 %."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 13
     """Of the split; apart from the recipe's own, so that several seeds are judged on the same texts."""
+    unlabelled: str = ""
+    """A file of further texts without labels, for what `[semi]` says."""
     clean: bool = True
     dedup: Literal["exact", "near", "off"] = "exact"
 
@@ -59,6 +65,12 @@ class HeadPart(Part):
     """The weight of this head's loss; `None`: learned (uncertainty weighting)."""
     floor: Fraction = 0.0
     """Predictions under this calibrated score abstain."""
+    path: str = ""
+    """Where the examples of this head are, if they are not those of `data.path`."""
+    text: Words = ()
+    """The text columns of `path`; empty: found by the reader."""
+    names: dict[str, str] = {}
+    """What labels mean in words, where their names do not say it: `{"1": "positive"}`."""
 
 
 class ModelPart(Part):
@@ -79,7 +91,10 @@ class ModelPart(Part):
 class TrainPart(Part):
     """How parameters are fitted. `None` leaves a value to the method's own default."""
 
-    method: Literal["probe", "head", "freeze", "full"] = "full"
+    method: Literal[
+        "zero_shot", "few_shot", "probe", "contrastive", "head", "freeze", "full",
+        "lora", "adalora", "adapter", "prefix", "prompt", "auto",
+    ] = "full"  # fmt: skip
     epochs: Annotated[float, Field(gt=0, le=1000)] | None = None
     learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
     head_learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -94,6 +109,8 @@ class TrainPart(Part):
     clip: Annotated[float, Field(gt=0)] = 1.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] | None = None
     """`None`: 0.1, but 0 for `multilabel` heads: where few of many labels apply it spoils their probabilities."""
+    focal: Annotated[float, Field(ge=0)] = 0.0
+    """Gamma of the focal loss, which turns to the hard examples; 0: off."""
     class_weights: Literal["none", "balanced"] = "none"
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     head_start: Literal["probe", "random"] = "probe"
@@ -112,6 +129,114 @@ class TrainPart(Part):
     wandb: bool = False
 
 
+class AdapterPart(Part):
+    """What `lora`, `adalora`, `adapter`, `prefix` and `prompt` put beside the frozen encoder."""
+
+    rank: Annotated[int, Field(ge=1)] = 8
+    """Of the matrices of `lora`; of `adalora` the mean that is left at the end."""
+    scale: Annotated[float, Field(gt=0)] = 2.0
+    """What their product is multiplied by: alpha / rank."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    size: Annotated[int, Field(ge=1)] = 48
+    """Units of the bottleneck of `adapter`."""
+    tokens: Annotated[int, Field(ge=1, le=512)] = 16
+    """Virtual tokens of `prefix` and `prompt`."""
+
+
+class ContrastivePart(Part):
+    """How `contrastive` fits the encoder before its heads are solved for."""
+
+    pairs: Annotated[int, Field(ge=1)] = 20
+    """Pairs a text."""
+    names: bool = True
+    """Whether the names of labels count as texts of theirs."""
+
+
+class RegularisePart(Part):
+    """What keeps a fit by gradient from learning its examples by heart; each is off unless it is asked for."""
+
+    adversarial: Literal["none", "fgm", "pgd", "freelb", "vat"] = "none"
+    radius: Annotated[float, Field(gt=0)] = 1.0
+    """The norm of an adversarial perturbation of a token's embedding, in tenths of the mean norm of an embedding."""
+    ascents: Annotated[int, Field(ge=1, le=20)] = 3
+    """Gradient steps that look for the worst perturbation (`pgd`, `freelb`, `vat`)."""
+    r_drop: Annotated[float, Field(ge=0)] = 0.0
+    """The weight of the divergence between two passes with other dropout (R-Drop)."""
+    supcon: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The share of the supervised contrastive term in the loss."""
+    supcon_temperature: Annotated[float, Field(gt=0)] = 0.3
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+    """Alpha of the Beta distribution that hidden vectors of two texts are mixed by; 0: off."""
+
+
+class AugmentPart(Part):
+    """Training texts that are made from others. Every rate is a share of characters (`typos`) or words."""
+
+    copies: Annotated[int, Field(ge=1, le=20)] = 1
+    """Changed copies of each text, for every kind that is on."""
+    typos: Fraction = 0.0
+    synonyms: Fraction = 0.0
+    insertions: Fraction = 0.0
+    swaps: Fraction = 0.0
+    deletions: Fraction = 0.0
+    masked: Fraction = 0.0
+    """Words that the masked-language head of `fill` replaces."""
+    fill: str = ""
+    """A backbone with a masked-language head; empty: the run's own."""
+    translate: Words = ()
+    """Two folders of sequence-to-sequence models, there and back."""
+    agree: bool = True
+    """Whether a copy is thrown away that the probe gives another label than its text."""
+
+
+class SemiPart(Part):
+    """How the texts of `data.unlabelled` are used."""
+
+    method: Literal["pseudo", "uda", "self_training", "none"] = "self_training"
+    confidence: Fraction = 0.95
+    """The calibrated score that a text needs at first to be given the label that the model says."""
+    confidence_end: Fraction = 0.8
+    """And at last: it falls linearly over the fit (`pseudo`) or the rounds (`self_training`)."""
+    rounds: Annotated[int, Field(ge=1, le=10)] = 2
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """Of the loss on unlabelled texts (`pseudo`, `uda`)."""
+
+
+class PromptPart(Part):
+    """What `zero_shot` and `few_shot` say to the model."""
+
+    templates: Words = ()
+    """Sentences with `{}` where the name of a label goes (encoders) or with `{text}` and `{label}` (generators and
+    masked-language heads); empty: ours, in the language of the texts."""
+    shots: Annotated[int, Field(ge=1, le=64)] = 8
+    """Examples in a prompt of `few_shot`, the nearest ones of the training split."""
+    endpoint: str = ""
+    """The address of an OpenAI-compatible generator, `http://127.0.0.1:8080/v1`; empty: none."""
+    generator: str = ""
+    """The name of the model at `endpoint`, or without one a local folder of a causal language model."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """The environment variable that holds the key of `endpoint`."""
+
+
+class EnsemblePart(Part):
+    """Several fits that answer together."""
+
+    members: Annotated[int, Field(ge=1, le=32)] = 1
+    kind: Literal["deep", "snapshot"] = "deep"
+    """One fit a seed, or one fit with as many cycles of its learning rate."""
+    distil: bool = False
+    """Whether one network is fitted to what they say together, and takes their place."""
+
+
+class RacePart(Part):
+    """The bounds of `method = "auto"`."""
+
+    budget: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds."""
+    margin: Annotated[float, Field(ge=0)] = 0.5
+    """Points of the headline metric that a rung must be expected to gain."""
+
+
 class EvaluatePart(Part):
     """What is measured beside the model."""
 
@@ -128,6 +253,14 @@ class Recipe(Part):
     heads: dict[str, HeadPart] = Field(min_length=1)
     model: ModelPart = ModelPart()
     train: TrainPart = TrainPart()
+    adapter: AdapterPart = AdapterPart()
+    contrastive: ContrastivePart = ContrastivePart()
+    regularise: RegularisePart = RegularisePart()
+    augment: AugmentPart = AugmentPart()
+    semi: SemiPart = SemiPart()
+    prompt: PromptPart = PromptPart()
+    ensemble: EnsemblePart = EnsemblePart()
+    race: RacePart = RacePart()
     evaluate: EvaluatePart = EvaluatePart()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 13
 

@@ -41,12 +41,13 @@ ONLY_IN = {
     "nicegui": {"serve"},
     "typer": {"cli"},
     "rich": {"cli", "progress"},
+    "optuna": {"pipeline"},
 }
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "jsonpickle"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc", "core"}
 HEAVY = {
     "torch", "transformers", "polars", "numpy", "pandas", "pyarrow", "sklearn", "scipy", "matplotlib", "pydantic",
-    "fastapi", "nicegui", "typer", "rich", "tokenizers",
+    "fastapi", "nicegui", "typer", "peft", "optuna", "sqlalchemy", "rich", "tokenizers",
 }  # fmt: skip
 HEAVY_FOR_HELP = HEAVY - {"typer", "rich", "pydantic"}
 

@@ -15,6 +15,7 @@ import toy
 from commands import metier, refused
 
 from metier import cli
+from metier.cli import fit
 from metier.progress import Progress
 from metier.train.loop import Record
 
@@ -93,7 +94,7 @@ def test_nothing_to_test_on(tmp_path, toy_backbone, toy_news):
 def test_seeds_without_a_test_split(capsys):
     head = {"task": "classify", "valid": {"headline": {"name": "accuracy", "value": 0.5, "sd": 0.1}}}
     one = {"run": "r/seed-1", "seed": 1, "heads": {"place": {**head, "test": {}}}}
-    cli._finish_seeds({"run": "r", "heads": {"place": head}, "seeds": [one]}, 0.0, as_json=True)
+    fit._finish_seeds({"run": "r", "heads": {"place": head}, "seeds": [one]}, 0.0, as_json=True)
     printed = capsys.readouterr()
     found = json.loads(printed.out)
     assert found["heads"]["place"]["test"] == found["seeds"][0]["heads"]["place"]["test"] == {"headline": None}

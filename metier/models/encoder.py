@@ -104,25 +104,35 @@ class Encoder(nn.Module):
         *,
         start: int = 0,
         hidden: Tensor | None = None,
+        perturbation: Tensor | None = None,
     ) -> Tensor:
         """Hidden states after the last layer, `(rows, length, width)`; those of padding mean nothing.
 
         With `hidden` (what `prefix(..., upto=start)` returned) only the layers from `start` on are computed.
+        `perturbation`, `(rows, length, width)`, is added to the embeddings of the tokens.
         """
-        return self._run(ids, mask, types, range(start, self.depth), hidden)
+        return self._run(ids, mask, types, range(start, self.depth), hidden, perturbation)
 
     def prefix(self, ids: Tensor, mask: Tensor, types: Tensor | None = None, upto: int = 0) -> Tensor:
         """Hidden states after the first `upto` layers, `(rows, length, width)`: what frozen layers give once."""
         return self._run(ids, mask, types, range(upto), None)
 
-    def _run(self, ids: Tensor, mask: Tensor, types: Tensor | None, layers: range, hidden: Tensor | None) -> Tensor:
+    def _run(
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        types: Tensor | None,
+        layers: range,
+        hidden: Tensor | None,
+        perturbation: Tensor | None = None,
+    ) -> Tensor:
         shared = Pass.over(mask, noise_for(self.words.weight, self.training))
-        flat = self._embed(ids, types, shared) if hidden is None else shared.pack(hidden)
+        flat = self._embed(ids, types, shared, perturbation) if hidden is None else shared.pack(hidden)
         for index in layers:
             flat = self.layers[index](flat, shared)
         return shared.unpack(flat)
 
-    def _embed(self, ids: Tensor, types: Tensor | None, shared: Pass) -> Tensor:
+    def _embed(self, ids: Tensor, types: Tensor | None, shared: Pass, perturbation: Tensor | None = None) -> Tensor:
         """`(tokens, width)` for the tokens that the pass computes."""
         length = ids.shape[1]
         if length > self.window:
@@ -136,6 +146,8 @@ class Encoder(nn.Module):
         hidden = self.words(shared.pack(ids)) + F.embedding(shared.pack(where), around)
         if self.kinds is not None and types is not None:
             hidden = hidden + self.kinds(shared.pack(types))
+        if perturbation is not None:
+            hidden = hidden + shared.pack(perturbation)
         normed: Tensor = self.norm(hidden)
         if shared.noise is None:
             return F.dropout(normed, self.shape.dropout, self.training)

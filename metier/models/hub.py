@@ -72,9 +72,15 @@ class HubEncoder(nn.Module):
         """Rows of the token embedding."""
         return self.words.num_embeddings
 
-    def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
-        """Hidden states after the last layer, `(rows, length, width)`."""
-        inputs = {"input_ids": ids, "attention_mask": mask.long()}
+    def forward(
+        self, ids: Tensor, mask: Tensor, types: Tensor | None = None, perturbation: Tensor | None = None
+    ) -> Tensor:
+        """Hidden states after the last layer, `(rows, length, width)`; see `Encoder.forward`."""
+        inputs: dict[str, Tensor] = {"attention_mask": mask.long()}
+        if perturbation is None:
+            inputs["input_ids"] = ids
+        else:
+            inputs["inputs_embeds"] = self.words(ids) + perturbation
         if types is not None and getattr(self.model.config, "type_vocab_size", 0) > 1:
             inputs["token_type_ids"] = types
         hidden: Tensor = self.model(**inputs).last_hidden_state

@@ -40,9 +40,10 @@ class Network(nn.Module):
     def encode(self, batch: Batch) -> Tensor:
         """Hidden states of the last layer, `(rows, length, width)`."""
         if batch.hidden is None:
-            hidden: Tensor = self.encoder(batch.ids, batch.mask, batch.types)
+            hidden: Tensor = self.encoder(batch.ids, batch.mask, batch.types, perturbation=batch.perturbation)
             return hidden
-        hidden = self.encoder(batch.ids, batch.mask, batch.types, start=self.frozen, hidden=batch.hidden)
+        entering = batch.hidden if batch.perturbation is None else batch.hidden + batch.perturbation
+        hidden = self.encoder(batch.ids, batch.mask, batch.types, start=self.frozen, hidden=entering)
         return hidden
 
     def pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
@@ -53,9 +54,9 @@ class Network(nn.Module):
         summed = torch.bmm(weights.unsqueeze(1), hidden).squeeze(1)
         return summed / weights.sum(dim=1, keepdim=True)
 
-    def answer(self, hidden: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """The logits of every head from hidden states."""
-        pooled = self.pool(hidden, batch.mask)
+    def answer(self, hidden: Tensor, batch: Batch, pooled: Tensor | None = None) -> dict[str, Tensor]:
+        """The logits of every head from hidden states, and from other pooled vectors than theirs where given."""
+        pooled = self.pool(hidden, batch.mask) if pooled is None else pooled
         return {
             name: head(hidden, batch.mask, pooled, **batch.inputs.get(name, {}))
             for name, head in zip(self.tasks, self.heads, strict=True)
@@ -64,12 +65,21 @@ class Network(nn.Module):
     def loss(
         self, batch: Batch, options: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float | None]
     ) -> Tensor:
-        """The loss of a batch over the heads for which it has targets.
+        """The loss of a batch over the heads for which it has targets."""
+        return self.judge(self(batch), batch, options, weights)
+
+    def judge(
+        self,
+        logits: Mapping[str, Tensor],
+        batch: Batch,
+        options: Mapping[str, Mapping[str, Any]],
+        weights: Mapping[str, float | None],
+    ) -> Tensor:
+        """The loss of logits against the targets of their batch.
 
         Heads without a weight of their own are balanced by the uncertainty of their task (Kendall, Gal & Cipolla
         2018, eq. 7 in its log-variance form): `exp(-s) * loss + s / 2` with a learned `s`.
         """
-        logits = self(batch)
         losses = []
         for index, (name, task) in enumerate(self.tasks.items()):
             there = batch.present[name]

@@ -16,7 +16,10 @@ from metier.types import Document, Example, Target
 
 @dataclass
 class Batch:
-    """One forward pass. `targets[head]` belong to the rows `present[head]`; `hidden`: states of frozen layers."""
+    """One forward pass. `targets[head]` belong to the rows `present[head]`; `hidden`: states of frozen layers.
+
+    `perturbation`, `(rows, length, width)`, is added to what enters the first layer that is computed.
+    """
 
     rows: np.ndarray
     ids: Tensor
@@ -26,6 +29,7 @@ class Batch:
     targets: dict[str, Tensor] = field(default_factory=dict)
     present: dict[str, Tensor] = field(default_factory=dict)
     hidden: Tensor | None = None
+    perturbation: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""

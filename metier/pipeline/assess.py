@@ -148,13 +148,14 @@ def _suspects(prepared: Prepared, fitted: Fitted, name: str) -> list[dict[str, A
 
 
 def _notes(prepared: Prepared) -> list[Mapping[str, Any]]:
-    """Texts that lost their end, by split: never silent."""
+    """Texts that lost their end, by split, and what else was done to them: never silent."""
     limit = prepared.runtime.tokeniser.max_length
-    return [
+    cut = [
         {"says": phrases.CUT, "split": split, "count": table.rows.truncated, "of": len(table.documents), "limit": limit}
         for split, table in prepared.tables.items()
         if table.rows.truncated
     ]
+    return [*prepared.notes, *cut]
 
 
 def outcomes(runtime: Runtime, table: Table, examples: Sequence[Example], logits: Logits) -> dict[str, Judged]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from metier.models.network import Network
 from metier.models.table import Table, golds
 from metier.models.tokeniser import Tokeniser
 from metier.pipeline.dataset import Dataset
-from metier.predict.runtime import Runtime
+from metier.predict.runtime import Logits, Runtime
 from metier.recipe import Recipe
 from metier.tasks.tag import Tag
 from metier.tasks.task import Task
@@ -36,6 +38,8 @@ class Prepared:
     backbone: Backbone
     runtime: Runtime
     tables: dict[str, Table]
+    notes: list[Mapping[str, Any]] = field(default_factory=list)
+    """What was done to the data on the way that the report must say; see `evaluate.phrases`."""
 
     @property
     def network(self) -> Network:
@@ -55,6 +59,7 @@ class Prepared:
             name: {
                 "label_smoothing": task.smoothing if smoothing is None else smoothing,
                 "class_weights": self._balance(name) if balanced else None,
+                "focal": settings.focal,
             }
             for name, task in self.heads.items()
         }
@@ -142,3 +147,17 @@ def _table(dataset: Dataset, split: str, runtime: Runtime) -> Table:
     table = Table(documents, token_cache.rows(documents, runtime.tokeniser, runtime.tasks), runtime.tasks)
     table.label(examples)
     return table
+
+
+def headline(prepared: Prepared, split: str, logits: Logits) -> dict[str, float]:
+    """The headline metric of each head on a split, after a calibration of its own."""
+    examples, found = prepared.dataset.examples[split], {}
+    pieces = [[prepared.tables[split].encoding(row) for row in rows] for rows in prepared.tables[split].pieces()]
+    for name, values in logits.items():
+        there = [index for index, example in enumerate(examples) if name in example.targets]
+        targets = golds(examples, name)
+        task = copy.copy(prepared.heads[name])
+        own = [values[index] for index in there], [pieces[index] for index in there]
+        task.calibrate(own[0], targets, own[1])
+        found[name] = float(task.headline(task.statistics(targets, task.decode(*own)).sum(axis=0))) if there else 0.0
+    return found

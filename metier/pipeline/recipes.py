@@ -10,10 +10,13 @@ from metier.data import read
 from metier.data.columns import TEXT
 from metier.data.source import Source
 from metier.errors import RecipeError, nearest
-from metier.recipe import DataPart, EvaluatePart, ModelPart, Part, Recipe, TrainPart
+from metier.recipe import Part, Recipe
 from metier.tasks import KINDS
 
-PARTS: dict[str, type[Part]] = {"data": DataPart, "model": ModelPart, "train": TrainPart, "evaluate": EvaluatePart}
+PARTS: dict[str, type[Part]] = {
+    name: type(field.default) for name, field in Recipe.model_fields.items() if isinstance(field.default, Part)
+}
+"""The tables of a recipe, but for its heads."""
 
 
 def recipe_of(
@@ -93,13 +96,16 @@ def override(
 
 
 def _by_part(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Flat settings under the table of the recipe that has them."""
+    """Flat settings under the table of the recipe that has them; `TABLE.KEY` names one where several have it."""
     found: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
     unknown = []
-    for name, value in settings.items():
-        homes = [part for part, model in PARTS.items() if name in model.model_fields]
+    for setting, value in settings.items():
+        table, _, name = setting.rpartition(".")
+        homes = [part for part, model in PARTS.items() if name in model.model_fields and table in ("", part)]
         if not homes:
-            unknown.append(f"{name!r}.{nearest(name, [key for model in PARTS.values() for key in model.model_fields])}")
+            known = [key for model in PARTS.values() for key in model.model_fields]
+            known += [f"{part}.{key}" for part, model in PARTS.items() for key in model.model_fields]
+            unknown.append(f"{setting!r}.{nearest(setting, known)}")
         elif value is not None:
             found[homes[0]][name] = value
     if unknown:

@@ -88,6 +88,12 @@ class Embed(Task):
             return cosent(first, second, targets[: len(first)])
         return multiple_negatives(first, second)
 
+    def divergence(self, logits: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        """One minus the cosine of the two vectors of a row."""
+        from torch.nn import functional
+
+        return 1.0 - functional.cosine_similarity(logits.float(), others.float(), dim=-1)
+
     def merge(self, rows: Sequence[np.ndarray], encodings: Sequence[Encoding]) -> np.ndarray:
         """Both vectors of a pair, `(2, width)`, or that of a single text, `(1, width)`."""
         return np.stack(rows)

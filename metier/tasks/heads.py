@@ -35,6 +35,8 @@ def cross_entropy(logits: Tensor, targets: Tensor, options: Mapping[str, Any]) -
     """
     weights = weights_of(options, logits)
     smoothing = float(options.get("label_smoothing") or 0.0)
+    if options.get("focal"):
+        return _focal(logits.float(), targets, weights, smoothing, float(options["focal"]))
     total = functional.cross_entropy(
         logits.float(), targets, weight=weights, ignore_index=IGNORE, label_smoothing=smoothing, reduction="sum"
     )
@@ -42,6 +44,32 @@ def cross_entropy(logits: Tensor, targets: Tensor, options: Mapping[str, Any]) -
     if weights is not None:
         kept = kept * weights[targets.clamp_min(0)]
     return total / kept.sum().clamp_min(1e-12)
+
+
+def _focal(logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float, gamma: float) -> Tensor:
+    """Cross entropy in which an example that has the probability p counts `(1 - p) ** gamma` (Lin et al. 2017)."""
+    each = functional.cross_entropy(
+        logits, targets, weight=weights, ignore_index=IGNORE, label_smoothing=smoothing, reduction="none"
+    )
+    known = targets != IGNORE
+    right = logits.softmax(-1).gather(-1, targets.clamp_min(0).unsqueeze(-1)).squeeze(-1)
+    kept = known.float() if weights is None else known * weights[targets.clamp_min(0)]
+    return ((1.0 - right) ** gamma * each)[known].sum() / kept.sum().clamp_min(1e-12)
+
+
+def kullback_leibler(logits: Tensor, others: Tensor) -> Tensor:
+    """KL(softmax(logits) || softmax(others)) over the last axis, which it takes away."""
+    first, second = logits.float().log_softmax(-1), others.float().log_softmax(-1)
+    return (first.exp() * (first - second)).sum(-1)
+
+
+def bernoulli_divergence(logits: Tensor, others: Tensor) -> Tensor:
+    """The mean over the last axis of KL between the Bernoulli distributions of two logits."""
+    first, second = logits.float(), others.float()
+    share = first.sigmoid()
+    said = functional.binary_cross_entropy_with_logits(second, share, reduction="none")
+    own = functional.binary_cross_entropy_with_logits(first, share, reduction="none")
+    return (said - own).mean(-1)
 
 
 def weights_of(options: Mapping[str, Any], logits: Tensor) -> Tensor | None:
@@ -54,6 +82,12 @@ def binary_cross_entropy(logits: Tensor, targets: Tensor, options: Mapping[str, 
     """Mean binary cross entropy of `(rows, labels)`; `class_weights` `(labels,)` multiply the loss of positives."""
     smoothing = float(options.get("label_smoothing") or 0.0)
     wanted = targets.float() * (1.0 - smoothing) + 0.5 * smoothing
+    if options.get("focal"):  # Lin et al. 2017, a label at a time
+        wrong = (targets.float() - logits.float().sigmoid()).abs()
+        each = functional.binary_cross_entropy_with_logits(
+            logits.float(), wanted, pos_weight=weights_of(options, logits), reduction="none"
+        )
+        return (wrong ** float(options["focal"]) * each).mean()
     return functional.binary_cross_entropy_with_logits(logits.float(), wanted, pos_weight=weights_of(options, logits))
 
 

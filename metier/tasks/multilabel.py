@@ -83,6 +83,12 @@ class Multilabel(Task):
 
         return binary_cross_entropy(logits, targets, options)
 
+    def divergence(self, logits: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        """The mean Kullback-Leibler divergence of the labels, each a yes or a no."""
+        from metier.tasks.heads import bernoulli_divergence
+
+        return bernoulli_divergence(logits, others)
+
     def decode(self, logits: Sequence[np.ndarray], pieces: Sequence[Sequence[Encoding]]) -> list[Prediction]:
         """The labels whose probability reaches their threshold, in the order of `labels`."""
         if not len(logits):

@@ -78,6 +78,10 @@ class Score(Task):
 
         return functional.mse_loss(logits.float().squeeze(-1), targets.float())
 
+    def divergence(self, logits: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        """The squared difference, in the unit of the loss."""
+        return (logits.float() - others.float()).square().squeeze(-1)
+
     def decode(self, logits: Sequence[np.ndarray], pieces: Sequence[Sequence[Encoding]]) -> list[Prediction]:
         """The number of each document, in the unit of the targets."""
         values = self._values(logits)

@@ -111,6 +111,10 @@ class Tag(Task):
         return cross_entropy(logits.flatten(0, 1), targets.flatten(), options)
 
     # -- decoding ------------------------------------------------------------------------------------------------
+    def divergence(self, logits: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        """As `Task.divergence`, of the tags of each token; the scores of a chain's moves are left out."""
+        return super().divergence(logits[..., : len(self.tags)], others[..., : len(self.tags)])
+
     def merge(self, rows: Sequence[np.ndarray], encodings: Sequence[Encoding]) -> np.ndarray:
         """Logits a word, `(words, outputs)`: each from the window in which it lies farthest from an edge."""
         return words.farthest_from_edges(rows, encodings)

@@ -92,7 +92,19 @@ class Task(ABC):
 
     @abstractmethod
     def loss(self, logits: torch.Tensor, targets: torch.Tensor, options: Mapping[str, Any]) -> torch.Tensor:
-        """The mean loss over the rows, a scalar. `options`: `label_smoothing`, `class_weights` (labels,) or None."""
+        """The mean loss over the rows, a scalar.
+
+        `options`: `label_smoothing`, `focal` (gamma), `class_weights` (labels,) or None.
+        """
+
+    def divergence(self, logits: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        """How far what `others` say is from what `logits` say, >= 0, `(rows,)` or `(rows, length)`.
+
+        By default the Kullback-Leibler divergence KL(softmax(logits) || softmax(others)) over the last axis.
+        """
+        from metier.tasks.heads import kullback_leibler
+
+        return kullback_leibler(logits, others)
 
     # -- decoding ------------------------------------------------------------------------------------------------
     def merge(self, rows: Sequence[np.ndarray], encodings: Sequence[Encoding]) -> np.ndarray:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from metier.data.batches import by_length, shuffled
 from metier.models.encoder import Encoder
 from metier.models.machine import Machine
 from metier.models.network import Network
 from metier.models.table import Batch, Table
-from metier.recipe import TrainPart
+from metier.recipe import Recipe, TrainPart
 from metier.train import loop
 from metier.train.frozen import Frozen
 from metier.train.methods import METHODS, epochs, frozen_layers
+from metier.train.objective import Terms, objective
 from metier.train.optimiser import Optimiser
 
 Attach = Callable[[Batch], Batch]
@@ -29,16 +30,24 @@ Evaluate = Callable[[Attach], Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Job:
-    """What is fitted on what. `options` of each head's loss, `weights` of the heads (None: learned)."""
+    """What is fitted on what, with `options` of each head's loss."""
 
     network: Network
     machine: Machine
     train: Table
     valid: Table
-    settings: TrainPart
-    seed: int
+    recipe: Recipe
     options: Mapping[str, Mapping[str, Any]]
-    weights: Mapping[str, float | None]
+
+    @property
+    def settings(self) -> TrainPart:
+        """How parameters are fitted."""
+        return self.recipe.train
+
+    @property
+    def weights(self) -> dict[str, float | None]:
+        """Of each head's loss; `None`: learned."""
+        return {name: head.weight for name, head in self.recipe.heads.items()}
 
 
 def share_of(batches: list[np.ndarray], rank: int, world: int) -> list[np.ndarray]:
@@ -56,7 +65,7 @@ class Batches:
     def plan(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch that are this process's; every process has as many."""
         settings, machine = self.job.settings, self.job.machine
-        seed = self.job.seed * 1_000_003 + epoch
+        seed = self.job.recipe.seed * 1_000_003 + epoch
         lengths = self.job.train.lengths
         batches = shuffled(lengths, size=settings.batch_size, tokens=settings.batch_tokens, seed=seed)
         return share_of(batches, machine.rank, machine.world)
@@ -83,9 +92,7 @@ def assemble(job: Job, evaluate: Evaluate | None, folder: Path, tick: Callable[[
     if settings.compile:
         network.encoder.compile(dynamic=True)
 
-    def objective(batch: Batch) -> Tensor:
-        with job.machine.autocast():
-            return network.loss(batch, job.options, job.weights)
+    terms = Terms(network, job.machine, job.options, job.weights, job.recipe.regularise)
 
     def judge() -> Mapping[str, float]:
         assert evaluate is not None
@@ -96,7 +103,7 @@ def assemble(job: Job, evaluate: Evaluate | None, folder: Path, tick: Callable[[
         network=network,
         optimiser=optimiser,
         source=Batches(job, train_cache),
-        objective=objective,
+        objective=partial(objective, terms),
         evaluate=None if evaluate is None else judge,
         settings=loop.Settings(
             epochs=epochs(settings, len(job.train.lengths)),

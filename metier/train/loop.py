@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -71,19 +71,23 @@ class State:
 
 @dataclass
 class Fit:
-    """What a loop works on. `objective` maps a batch to a scalar loss; `evaluate` returns figures with a `metric`.
+    """What a loop works on. `evaluate` returns figures with a `metric`.
 
+    `objective` yields the scalar losses of a batch, one after the other: backward is done on each before the next is
+    asked for, so that an objective can read gradients in between (adversarial training does). Their gradients add up.
+    `before_step` is told of every update, with its progress and its gradients in place.
     `average_gradients` is called before each update (several processes share a fit); by default nothing happens.
     """
 
     network: nn.Module
     optimiser: Optimiser
     source: Source
-    objective: Callable[[Batch], Tensor]
+    objective: Callable[[Batch], Iterable[Tensor]]
     evaluate: Callable[[], Mapping[str, float]] | None
     settings: Settings
     state: State = field(default_factory=State)
     average_gradients: Callable[[], None] = lambda: None
+    before_step: Callable[[int, float], None] = lambda step, progress: None
 
 
 def steps(fit: Fit) -> Iterator[Record]:
@@ -93,7 +97,8 @@ def steps(fit: Fit) -> Iterator[Record]:
 
         for epoch in epochs:
             for units in source.plan(epoch):
-                objective(source.batch(units)).backward()
+                for loss in objective(source.batch(units)):
+                    loss.backward()
                 optimiser.clip(...); optimiser.step(...); optimiser.zero_grad()
 
     After the last record `restore_best` gives the network its best weights.
@@ -132,12 +137,14 @@ def _update(fit: Fit, group: list[np.ndarray], progress: float) -> Record:
     loss, examples, tokens = 0.0, 0, 0
     for units in group:
         batch = fit.source.batch(units)
-        part = fit.objective(batch) / len(group)
-        part.backward()  # type: ignore[no-untyped-call]
-        loss += float(part.detach())
+        for found in fit.objective(batch):
+            part = found / len(group)
+            part.backward()  # type: ignore[no-untyped-call]
+            loss += float(part.detach())
         examples += len(batch.rows)
         tokens += int(batch.mask.sum())
     fit.average_gradients()
+    fit.before_step(fit.state.step, progress)
     norm = fit.optimiser.clip(fit.settings.clip)
     rate = scale(progress, warmup=fit.settings.warmup, shape=fit.settings.schedule)
     fit.optimiser.step(rate)

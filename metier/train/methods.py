@@ -18,23 +18,33 @@ class Method:
     """
 
     name: str
-    frozen: float
-    gradient: bool
-    rate: float
-    head_rate: float
-    effort: float
+    frozen: float = 0.0
+    gradient: bool = True
+    rate: float = 0.0
+    head_rate: float = 1e-3
+    effort: float = 120.0
     """Epochs are `effort / sqrt(updates an epoch)` where the recipe names none: many on small data, few on large."""
-    epochs: tuple[int, int]
+    epochs: tuple[int, int] = (2, 15)
     """The fewest and the most epochs that this may come to."""
+    adapter: bool = False
+    """Whether something is put beside the encoder, whose own weights stay as they are and are not saved."""
 
 
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("probe", frozen=1.0, gradient=False, rate=0.0, head_rate=0.0, effort=0.0, epochs=(0, 0)),
-        Method("head", frozen=1.0, gradient=True, rate=0.0, head_rate=2e-3, effort=400.0, epochs=(5, 40)),
-        Method("freeze", frozen=0.5, gradient=True, rate=3e-4, head_rate=1e-3, effort=150.0, epochs=(2, 15)),
-        Method("full", frozen=0.0, gradient=True, rate=2e-4, head_rate=1e-3, effort=120.0, epochs=(2, 15)),
+        Method("zero_shot", frozen=1.0, gradient=False),
+        Method("few_shot", frozen=1.0, gradient=False),
+        Method("probe", frozen=1.0, gradient=False),
+        Method("contrastive", gradient=False, rate=5e-5),
+        Method("head", frozen=1.0, head_rate=2e-3, effort=400.0, epochs=(5, 40)),
+        Method("freeze", frozen=0.5, rate=3e-4, effort=150.0),
+        Method("full", rate=2e-4),
+        Method("lora", rate=1e-3, effort=150.0, adapter=True),
+        Method("adalora", rate=2e-3, effort=200.0, epochs=(4, 20), adapter=True),
+        Method("adapter", rate=1e-3, effort=150.0, adapter=True),
+        Method("prefix", rate=5e-3, effort=200.0, epochs=(4, 20), adapter=True),
+        Method("prompt", rate=1e-2, effort=200.0, epochs=(4, 20), adapter=True),
     )
 }
 

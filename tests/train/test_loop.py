@@ -57,7 +57,7 @@ def fit(settings: Settings, evaluate=None, network=None) -> Fit:
         network=network,
         optimiser=Optimiser(network, 1e-2),
         source=Numbers(),
-        objective=lambda piece: nn.functional.mse_loss(network(piece.x).squeeze(-1), piece.y),
+        objective=lambda piece: [nn.functional.mse_loss(network(piece.x).squeeze(-1), piece.y)],
         evaluate=evaluate,
         settings=settings,
     )

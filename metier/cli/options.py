@@ -1,0 +1,41 @@
+"""What the commands share: the application, flags that mean the same everywhere, the two ways of answering."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from metier.progress import Progress
+
+app = typer.Typer(
+    name="metier",
+    help="Adapts a pretrained language model to a trade and runs it there.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="End with one line of JSON on stdout.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="The seed of everything that is random.")]
+Text = Annotated[list[str] | None, typer.Option("--text", help="The text column; twice for a pair of texts.")]
+Label = Annotated[list[str] | None, typer.Option("--label", help="A column to learn; repeat for several heads.")]
+RunPath = Annotated[Path, typer.Argument(help="A run folder.")]
+Threads = Annotated[int, typer.Option(min=0, help="Processor threads; 0: all.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+
+
+def progress() -> Progress:
+    from metier.progress import Progress
+
+    return Progress(sys.stderr if os.environ.get("RANK", "0") == "0" else io.StringIO())
+
+
+def print_json(values: dict[str, Any]) -> None:
+    print(json.dumps(values, ensure_ascii=False, allow_nan=False), flush=True)

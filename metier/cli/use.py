@@ -1,0 +1,91 @@
+"""`metier evaluate`, `predict`, `serve`: what a run is for."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metier.cli.options import Device, Json, RunPath, Seed, Text, Threads, app, print_json, progress
+
+if TYPE_CHECKING:
+    pass
+
+
+@app.command()
+def evaluate(
+    run: RunPath,
+    source: Annotated[str, typer.Argument(help="Labelled data with the columns that the run was fitted on.")],
+    split: Annotated[
+        str | None, typer.Option(help="Only these rows; by default test where the data names splits.")
+    ] = None,
+    threads: Threads = 0,
+    device: Device = "auto",
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a run on other labelled data, with confidence intervals."""
+    from metier.model import Model
+    from metier.progress import show_figures
+
+    model = Model(run, device=device, threads=threads)
+    heads = model.evaluate(source, split=split, seed=seed)
+    show_figures(heads, sys.stderr if as_json else sys.stdout)
+    if as_json:
+        print_json({"heads": heads})
+
+
+@app.command()
+def predict(
+    run: RunPath,
+    source: Annotated[str, typer.Argument(help="The corpus: a file or a folder of texts.")],
+    out: Annotated[Path, typer.Option(help="The scored file: .parquet, .csv or .jsonl.")] = Path("scored.parquet"),
+    text: Text = None,
+    threads: Threads = 0,
+    device: Device = "auto",
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Score a corpus in constant memory; killed and called again, it goes on where it stopped."""
+    from metier.model import Model
+    from metier.pipeline.predict import predict as score
+
+    start, watch = time.perf_counter(), progress()
+    model = Model(run, device=device, threads=threads)
+    with watch:
+        rows = score(model.runtime, model.recipe, model.describe()["version"], source, out, tuple(text or ()), watch)
+    seconds = time.perf_counter() - start
+    typer.echo(f"{rows} rows in {seconds:.1f} s ({rows / seconds:.0f}/s): {out}", err=as_json)
+    if as_json:
+        print_json({"rows": rows, "out": str(out), "seconds": seconds})
+
+
+@app.command()
+def serve(
+    run: RunPath,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8000,
+    api_key_file: Annotated[Path | None, typer.Option(help="A file of API keys, one a line.")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Allow a public address without keys.")] = False,
+    threads: Threads = 0,
+    device: Device = "auto",
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Serve a run over HTTP, with a page to try it."""
+    from metier.model import Model
+    from metier.serve.server import serve as start_server
+    from metier.serve.settings import Settings
+
+    settings = Settings(host=host, port=port, api_key_file=api_key_file, insecure=insecure)
+
+    def announce(address: str) -> None:
+        if as_json:
+            print_json({"run": str(run), "address": address})
+        else:
+            print(f"Serving {run} at {address} (Ctrl+C stops)", flush=True)
+
+    start_server(Model(run, device=device, threads=threads), settings, announce)

@@ -1,0 +1,79 @@
+"""The part of a fit that goes by gradient: the loop driven to its end, with progress, tracker and checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metier import run
+from metier.models.machine import versions
+from metier.pipeline.prepare import Prepared, headline
+from metier.pipeline.watch import Watch
+from metier.train import checkpoint, loop
+from metier.train.finetune import Attach, Job, assemble, validation_loss
+from metier.train.methods import METHODS, frozen_layers
+from metier.train.track import Tracker
+
+
+def descend(prepared: Prepared, staged: Path, watch: Watch) -> dict[str, Any]:
+    """Fits the network of a run where it stands, or goes on from the checkpoint in `staged`; returns what it cost."""
+    recipe, tables = prepared.recipe, prepared.tables
+    job = Job(prepared.network, prepared.machine, tables["train"], tables["valid"], recipe, prepared.loss_options())
+
+    def evaluate(attach: Attach) -> Mapping[str, float]:
+        found = headline(prepared, "valid", prepared.runtime.logits(tables["valid"], attach))
+        if recipe.train.metric == "loss":
+            found["loss"] = validation_loss(job, attach)
+            return {"metric": -found["loss"], **found}
+        return {"metric": found.get(recipe.train.metric, float(np.mean(list(found.values())))), **found}
+
+    folder, facts = staged / run.CHECKPOINT, _facts(prepared)
+    frozen = frozen_layers(recipe.train, prepared.network.encoder.depth)
+    if frozen:
+        watch.stage("frozen layers", len(tables["train"].rows) + len(tables["valid"].rows))
+    fit = assemble(job, evaluate if len(tables["valid"].rows) else None, folder, watch.tick)
+    if checkpoint.read(fit, folder, facts):
+        watch.say(f"Resuming at step {fit.state.step}.")
+    prepared.machine.own_noise(recipe.seed + fit.state.step)
+    watch.stage("fit", round(fit.settings.epochs * len(tables["train"].lengths) / prepared.machine.world))
+    spent = _drive(prepared, fit, staged, watch)
+    loop.restore_best(fit)
+    return {**spent, "steps": fit.state.step, "best_metric": fit.state.best_value}
+
+
+def _drive(prepared: Prepared, fit: loop.Fit, staged: Path, watch: Watch) -> dict[str, float | None]:
+    """Every step to the tracker and to whoever watches, a checkpoint every so often; returns what it cost."""
+    settings, first = prepared.recipe.train, prepared.machine.rank == 0
+    saved, examples, tokens, busy = time.monotonic(), 0, 0, 0.0
+    base = settings.learning_rate or METHODS[settings.method].rate
+    with Tracker(staged, fit.state.step, "metier" if settings.wandb else None, active=first) as tracker:
+        for record in loop.steps(fit):
+            record.rate *= base
+            tracker.write(record)
+            watch.step(record)
+            examples, tokens, busy = examples + record.examples, tokens + record.tokens, busy + record.seconds
+            if first and time.monotonic() - saved >= settings.checkpoint_seconds:
+                tracker.flush()
+                checkpoint.write(fit, staged / run.CHECKPOINT, _facts(prepared))
+                saved = time.monotonic()
+    return {
+        "fit_seconds": busy,
+        "examples_per_second": examples * prepared.machine.world / busy if busy else None,
+        "tokens_per_second": tokens * prepared.machine.world / busy if busy else None,
+    }
+
+
+def _facts(prepared: Prepared) -> dict[str, Any]:
+    """What must be the same for a fit to go on: recipe, data, backbone, libraries, threads."""
+    return {
+        "recipe": prepared.recipe.model_dump(mode="json"),
+        "data": prepared.dataset.fingerprint,
+        "backbone": prepared.backbone.sha256,
+        "threads": prepared.machine.threads,
+        "processes": prepared.machine.world,
+        **versions(),
+    }
