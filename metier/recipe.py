@@ -158,12 +158,12 @@ class RegularisePart(Part):
     adversarial: Literal["none", "fgm", "pgd", "freelb", "vat"] = "none"
     radius: Annotated[float, Field(gt=0)] = 1.0
     """The norm of an adversarial perturbation of a token's embedding, in tenths of the mean norm of an embedding."""
-    ascents: Annotated[int, Field(ge=1, le=20)] = 3
-    """Gradient steps that look for the worst perturbation (`pgd`, `freelb`, `vat`)."""
+    ascents: Annotated[int, Field(ge=1, le=20)] | None = None
+    """Gradient steps that look for the worst perturbation; `None`: 3 (`pgd`, `freelb`), 1 (`vat`)."""
     r_drop: Annotated[float, Field(ge=0)] = 0.0
-    """The weight of the divergence between two passes with other dropout (R-Drop)."""
+    """Alpha of R-Drop, the weight of the divergence between two passes with other dropout; 0: off."""
     supcon: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """The share of the supervised contrastive term in the loss."""
+    """The share of the supervised contrastive term in the loss; 0: off."""
     supcon_temperature: Annotated[float, Field(gt=0)] = 0.3
     mixup: Annotated[float, Field(ge=0)] = 0.0
     """Alpha of the Beta distribution that hidden vectors of two texts are mixed by; 0: off."""

@@ -60,6 +60,23 @@ class Machine:
         if self.rank:
             torch.manual_seed(seed + self.rank * 1_000_003)
 
+    def noise(self) -> list[Tensor]:
+        """The state of every generator that dropout draws from here: torch's own, and the device's."""
+        found = [torch.get_rng_state()]
+        if self.device.type == "cuda":
+            found.append(torch.cuda.get_rng_state(self.device))
+        elif self.device.type == "mps":
+            found.append(torch.mps.get_rng_state())
+        return found
+
+    def repeat(self, noise: list[Tensor]) -> None:
+        """Puts the generators where they were when `noise` gave their state: the next pass drops the same units."""
+        torch.set_rng_state(noise[0])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(noise[1], self.device)
+        elif self.device.type == "mps":
+            torch.mps.set_rng_state(noise[1])
+
     def leave(self) -> None:
         """Waits for all processes and parts from them: what follows is the first one's alone."""
         if self.world > 1:

@@ -75,23 +75,36 @@ class Network(nn.Module):
         options: Mapping[str, Mapping[str, Any]],
         weights: Mapping[str, float | None],
     ) -> Tensor:
-        """The loss of logits against the targets of their batch.
+        """The loss of logits against the targets of their batch: `losses`, `joined`."""
+        return self.joined(self.losses(logits, batch, options), weights)
+
+    def losses(
+        self, logits: Mapping[str, Tensor], batch: Batch, options: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, Tensor]:
+        """The loss of every head that the batch has a target for."""
+        found = {}
+        for name, task in self.tasks.items():
+            there = batch.present[name]
+            if bool(there.any()):
+                rows = logits[name] if bool(there.all()) else logits[name][there]
+                found[name] = task.loss(rows, batch.targets[name], options[name])
+        return found
+
+    def joined(self, losses: Mapping[str, Tensor], weights: Mapping[str, float | None]) -> Tensor:
+        """The losses of heads as one.
 
         Heads without a weight of their own are balanced by the uncertainty of their task (Kendall, Gal & Cipolla
         2018, eq. 7 in its log-variance form): `exp(-s) * loss + s / 2` with a learned `s`.
         """
-        losses = []
-        for index, (name, task) in enumerate(self.tasks.items()):
-            there = batch.present[name]
-            if not bool(there.any()):
+        parts = []
+        for index, name in enumerate(self.tasks):
+            if name not in losses:
                 continue
-            rows = logits[name] if bool(there.all()) else logits[name][there]
-            loss = task.loss(rows, batch.targets[name], options[name])
-            weight = weights[name]
+            loss, weight = losses[name], weights[name]
             if weight is None and len(self.tasks) > 1:
                 loss = torch.exp(-self.log_variance[index]) * loss + 0.5 * self.log_variance[index]
-            losses.append(loss if weight is None else weight * loss)
-        return torch.stack(losses).sum() if losses else self.log_variance.sum() * 0.0
+            parts.append(loss if weight is None else weight * loss)
+        return torch.stack(parts).sum() if parts else self.log_variance.sum() * 0.0
 
     def freeze(self, layers: int) -> None:
         """Stops gradients of the embeddings and of the lowest `layers` layers (all: of the whole encoder)."""

@@ -19,11 +19,13 @@ from metier.models.network import Network
 from metier.models.table import Table, golds
 from metier.models.tokeniser import Tokeniser
 from metier.pipeline.dataset import Dataset
+from metier.pipeline.unlabelled import Unlabelled, unlabelled
 from metier.predict.runtime import Logits, Runtime
 from metier.recipe import Recipe
 from metier.tasks.tag import Tag
 from metier.tasks.task import Task
 from metier.train.methods import METHODS, frozen_layers
+from metier.train.objective import require_sense
 
 SPLITS = ("train", "valid", "test")
 
@@ -40,6 +42,8 @@ class Prepared:
     tables: dict[str, Table]
     notes: list[Mapping[str, Any]] = field(default_factory=list)
     """What was done to the data on the way that the report must say; see `evaluate.phrases`."""
+    further: Unlabelled | None = None
+    """The texts of `data.unlabelled`."""
 
     @property
     def network(self) -> Network:
@@ -91,6 +95,7 @@ def prepare(recipe: Recipe, dataset: Dataset, found: Machine | None = None) -> P
     found = found or machine(recipe.train.device, recipe.train.precision, recipe.train.threads)
     backbone = backbones.find(recipe.model.backbone)
     heads = build_heads(recipe, dataset)
+    require_sense(recipe, heads)
     with seeded(recipe.seed):
         encoder = backbones.load_encoder(backbone, dropout=recipe.model.dropout)
         tokeniser = Tokeniser(
@@ -108,7 +113,8 @@ def prepare(recipe: Recipe, dataset: Dataset, found: Machine | None = None) -> P
     floors = {name: head.floor for name, head in recipe.heads.items()}
     runtime = Runtime(network.to(found.device), tokeniser, found, floors)
     tables = {split: _table(dataset, split, runtime) for split in SPLITS}
-    return Prepared(recipe, dataset, found, backbone, runtime, tables)
+    further = unlabelled(recipe, dataset, runtime)
+    return Prepared(recipe, dataset, found, backbone, runtime, tables, further=further)
 
 
 def build_heads(recipe: Recipe, dataset: Dataset) -> dict[str, Task]:

@@ -54,7 +54,12 @@ def _focal(logits: Tensor, targets: Tensor, weights: Tensor | None, smoothing: f
     known = targets != IGNORE
     right = logits.softmax(-1).gather(-1, targets.clamp_min(0).unsqueeze(-1)).squeeze(-1)
     kept = known.float() if weights is None else known * weights[targets.clamp_min(0)]
-    return ((1.0 - right) ** gamma * each)[known].sum() / kept.sum().clamp_min(1e-12)
+    return (_wrong(1.0 - right, gamma) * each)[known].sum() / kept.sum().clamp_min(1e-12)
+
+
+def _wrong(share: Tensor, gamma: float) -> Tensor:
+    """`share ** gamma`, whose slope stays finite at 0, where a probability of 1 rounds to, for a gamma below 1."""
+    return share.clamp_min(1e-7) ** gamma
 
 
 def kullback_leibler(logits: Tensor, others: Tensor) -> Tensor:
@@ -87,7 +92,7 @@ def binary_cross_entropy(logits: Tensor, targets: Tensor, options: Mapping[str, 
         each = functional.binary_cross_entropy_with_logits(
             logits.float(), wanted, pos_weight=weights_of(options, logits), reduction="none"
         )
-        return (wrong ** float(options["focal"]) * each).mean()
+        return (_wrong(wrong, float(options["focal"])) * each).mean()
     return functional.binary_cross_entropy_with_logits(logits.float(), wanted, pos_weight=weights_of(options, logits))
 
 

@@ -2,127 +2,161 @@
 
 Every attack is a generator of losses. Backward is done on each before it goes on. Perturbations are measured by the
 norm over all tokens of a row, in tenths of the mean norm of an embedding times the square root of the row's length, so
-that one radius suits every backbone.
+that one radius suits every backbone and every text. Where the states of frozen layers are cached, these are perturbed
+in the place of embeddings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from metier.models.machine import Machine
 from metier.models.network import Network
 from metier.models.table import Batch
 from metier.recipe import RegularisePart
+
+Logits = Mapping[str, Tensor]
+ASCENTS = {"pgd": 3, "freelb": 3, "vat": 1}
+"""Where the recipe names none. Zhu et al. (2020) take 2 to 5 for FreeLB; one does for VAT (Miyato et al. 2018)."""
 
 
 @dataclass(frozen=True)
 class Scene:
     """What an attack works on.
 
-    `under` gives the loss of the batch under a perturbation (None: without), `moved` the divergence of what the heads
-    say under one from given logits.
+    Args:
+        learn: the whole loss of the batch under a perturbation (None: without), and what the heads say.
+        answers: what the heads say under a perturbation.
+        judge: the loss of the heads alone.
+        apart: the divergence of two answers.
     """
 
     network: Network
+    machine: Machine
     batch: Batch
     settings: RegularisePart
-    under: Callable[[Tensor | None], Tensor]
-    moved: Callable[[Tensor, Mapping[str, Tensor]], Tensor]
+    learn: Callable[[Tensor | None], tuple[Tensor, Logits]]
+    answers: Callable[[Tensor], Logits]
+    judge: Callable[[Logits], Tensor]
+    apart: Callable[[Logits, Logits], Tensor]
 
+    @property
+    def ascents(self) -> int:
+        return self.settings.ascents or ASCENTS[self.settings.adversarial]
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """Of a perturbation, `(rows, length, width)`; some backbones embed in fewer dimensions than their layers."""
+        encoder = self.network.encoder
+        width = encoder.words.embedding_dim if self.batch.hidden is None else encoder.width
+        return (*self.batch.ids.shape, width)
+
+    @cached_property
     def radius(self) -> Tensor:
         """Of each row, `(rows, 1, 1)`."""
-        width = self.network.encoder.words.weight
-        norm = width[self.batch.ids[self.batch.mask]].detach().norm(dim=-1).mean()
-        if self.batch.hidden is not None:
-            norm = self.batch.hidden[self.batch.mask].norm(dim=-1).mean()
-        lengths = self.batch.mask.sum(1).to(norm.dtype)
-        radius: Tensor = self.settings.radius * 0.1 * norm * lengths.sqrt()
+        with torch.no_grad():
+            # The module is called, not its matrix read: rows of it may owe an update until they are looked up.
+            states = self.network.encoder.words(self.batch.ids) if self.batch.hidden is None else self.batch.hidden
+            norm = states[self.batch.mask].float().norm(dim=-1).mean()
+            lengths = self.batch.mask.sum(1).to(norm.dtype)
+            radius: Tensor = self.settings.radius * 0.1 * norm * lengths.sqrt()
         return radius[:, None, None]
 
-    def start(self, share: float) -> Tensor:
-        """A random perturbation of `share` of the radius, which wants a gradient."""
-        shape = (*self.batch.ids.shape, self.network.encoder.width)
-        noise = torch.randn(shape, device=self.batch.ids.device) * self.batch.mask[..., None]
-        return (noise * (share * self.radius() / _norm(noise))).requires_grad_(True)
+    def inside(self) -> Tensor:
+        """A random place in the ball: uniform in the cube that it touches with its corners (Zhu et al. 2020)."""
+        cube = torch.rand(self.shape, device=self.batch.ids.device) * 2.0 - 1.0
+        entries = (self.batch.mask.sum(1) * self.shape[2]).to(cube.dtype)[:, None, None]
+        return (cube * self.batch.mask[..., None] * (self.radius / entries.sqrt())).requires_grad_(True)
 
-    def project(self, perturbation: Tensor) -> Tensor:
-        """Back into the ball, as a new leaf."""
-        norm, radius = _norm(perturbation), self.radius()
-        return (perturbation * torch.clamp(radius / norm, max=1.0)).detach().requires_grad_(True)
+    def direction(self) -> Tensor:
+        """A random direction, as long as a tenth of the radius."""
+        noise = torch.randn(self.shape, device=self.batch.ids.device) * self.batch.mask[..., None]
+        return self.along(noise, 0.1).requires_grad_(True)
+
+    def along(self, gradient: Tensor, share: float = 1.0) -> Tensor:
+        """A direction at a share of the radius."""
+        return gradient.detach() * (share * self.radius / _norm(gradient.detach()))
+
+    def climb(self, perturbation: Tensor, gradient: Tensor) -> Tensor:
+        """One step up the loss and back into the ball, as a new leaf; all steps together can cross the ball."""
+        moved = perturbation.detach() + self.along(gradient, 1.5 / self.ascents)
+        return (moved * torch.clamp(self.radius / _norm(moved), max=1.0)).requires_grad_(True)
 
 
 def fgm(scene: Scene) -> Iterator[Tensor]:
-    """The fast gradient method (Miyato, Dai & Goodfellow 2017): one step of full length up the loss."""
-    still = _still(scene)
-    yield scene.under(still)
-    gradient = _taken(still)
-    yield scene.under(gradient * (scene.radius() / _norm(gradient)))
+    """The fast gradient method (Miyato, Dai & Goodfellow 2017): one step of full length up the loss.
+
+    The gradient comes with the backward pass of the clean loss, to which the loss after the step is added.
+    """
+    still = torch.zeros(scene.shape, device=scene.batch.ids.device, requires_grad=True)
+    yield scene.learn(still)[0]
+    yield scene.judge(scene.answers(scene.along(_left(still))))
 
 
 def pgd(scene: Scene) -> Iterator[Tensor]:
-    """Projected gradient descent (Madry et al. 2018): several steps up the loss, each put back into the ball."""
-    yield scene.under(None)
-    perturbation = scene.start(0.5)
-    for _ in range(scene.settings.ascents):
-        (gradient,) = torch.autograd.grad(scene.under(perturbation), perturbation)
-        perturbation = scene.project(_up(scene, perturbation, gradient))
-    yield scene.under(perturbation.detach())
+    """Projected gradient descent (Madry et al. 2018): several steps up the loss, each put back into the ball.
+
+    The loss at their end is added to the clean one, as `fgm` does. All passes but the clean one drop the same units, so
+    that what one climbs is what the next one stands on.
+    """
+    yield scene.learn(None)[0]
+    perturbation, noise = scene.inside(), scene.machine.noise()
+    for _ in range(scene.ascents):
+        scene.machine.repeat(noise)
+        (gradient,) = torch.autograd.grad(scene.judge(scene.answers(perturbation)), perturbation)
+        perturbation = scene.climb(perturbation, gradient)
+    scene.machine.repeat(noise)
+    yield scene.judge(scene.answers(perturbation.detach()))
 
 
 def freelb(scene: Scene) -> Iterator[Tensor]:
     """Free large-batch training (Zhu et al. 2020, algorithm 1): every step up the loss is learned from.
 
-    As there, dropout draws one mask for all steps of a batch: torch's generator starts each from the same state.
+    As there, dropout draws one mask for all steps of a batch.
     """
-    steps = scene.settings.ascents
-    perturbation = scene.start(0.5)
-    generator = torch.get_rng_state()
-    for _ in range(steps):
-        torch.set_rng_state(generator)
-        yield scene.under(perturbation) / steps
-        perturbation = scene.project(_up(scene, perturbation, _taken(perturbation)))
+    perturbation, noise = scene.inside(), scene.machine.noise()
+    for _ in range(scene.ascents):
+        scene.machine.repeat(noise)
+        yield scene.learn(perturbation)[0] / scene.ascents
+        perturbation = scene.climb(perturbation, _left(perturbation))
 
 
 def vat(scene: Scene) -> Iterator[Tensor]:
     """Virtual adversarial training (Miyato et al. 2018): the direction that changes answers most, by power iteration.
 
-    It needs no labels: rows without a target are learned from as well.
+    Its loss, the divergence from the clean answer, is added to the clean loss. It needs no labels: rows without a
+    target are learned from as well. All passes drop the same units: other masks would change answers more than a small
+    perturbation does.
     """
-    yield scene.under(None)
-    with torch.no_grad():
-        logits = {name: found.detach() for name, found in scene.network(scene.batch).items()}
-    perturbation = scene.start(0.1)
-    for _ in range(max(1, scene.settings.ascents - 1)):
-        (gradient,) = torch.autograd.grad(scene.moved(perturbation, logits), perturbation)
-        perturbation = (gradient * (scene.radius() * 0.1 / _norm(gradient))).requires_grad_(True)
-    worst = perturbation.detach() * (scene.radius() / _norm(perturbation.detach()))
-    yield scene.moved(worst, logits)
+    noise = scene.machine.noise()
+    loss, clean = scene.learn(None)
+    logits = {name: found.detach() for name, found in clean.items()}
+    yield loss
+    after, perturbation = scene.machine.noise(), scene.direction()
+    for _ in range(scene.ascents):
+        scene.machine.repeat(noise)
+        (gradient,) = torch.autograd.grad(scene.apart(logits, scene.answers(perturbation)), perturbation)
+        perturbation = scene.along(gradient, 0.1).requires_grad_(True)
+    scene.machine.repeat(noise)
+    worst = scene.apart(logits, scene.answers(scene.along(perturbation)))
+    scene.machine.repeat(after)
+    yield worst
 
 
 ATTACKS: dict[str, Callable[[Scene], Iterator[Tensor]]] = {"fgm": fgm, "pgd": pgd, "freelb": freelb, "vat": vat}
 
 
-def _still(scene: Scene) -> Tensor:
-    """A perturbation of nothing whose gradient is that of the embeddings."""
-    shape = (*scene.batch.ids.shape, scene.network.encoder.width)
-    return torch.zeros(shape, device=scene.batch.ids.device, requires_grad=True)
-
-
-def _up(scene: Scene, perturbation: Tensor, gradient: Tensor) -> Tensor:
-    """One step along the gradient, of such a length that all steps together can cross the ball."""
-    length = scene.radius() * (1.5 / scene.settings.ascents)
-    return perturbation.detach() + gradient * (length / _norm(gradient))
-
-
-def _taken(perturbation: Tensor) -> Tensor:
-    """The gradient that backward left, on nothing that the next pass will touch."""
-    return torch.zeros_like(perturbation) if perturbation.grad is None else perturbation.grad.detach()
+def _left(perturbation: Tensor) -> Tensor:
+    """The gradient that backward left; zeros where no row had a target."""
+    return torch.zeros_like(perturbation) if perturbation.grad is None else perturbation.grad
 
 
 def _norm(perturbation: Tensor) -> Tensor:
     """Of each row, over tokens and width, `(rows, 1, 1)`."""
-    norm: Tensor = perturbation.flatten(1).norm(dim=1).clamp_min(1e-12)
+    norm: Tensor = perturbation.flatten(1).norm(dim=1).clamp_min(1e-20)
     return norm[:, None, None]

@@ -9,12 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metier.errors import RecipeError
 from metier.models.machine import Machine
 from metier.models.network import Network
 from metier.models.table import Batch
-from metier.recipe import RegularisePart
-from metier.tasks.task import Task
+from metier.recipe import Recipe, RegularisePart
+from metier.tasks.task import IGNORE, Task
 from metier.train import adversarial
+from metier.train.methods import METHODS
+
+Logits = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -34,94 +38,185 @@ def objective(terms: Terms, batch: Batch) -> Iterator[Tensor]:
     if attack is None:
         yield loss(terms, batch)
         return
+    network = terms.network
 
-    def under(perturbation: Tensor | None) -> Tensor:
-        return loss(terms, replace(batch, perturbation=perturbation))
-
-    def moved(perturbation: Tensor, logits: Mapping[str, Tensor]) -> Tensor:
+    def answers(perturbation: Tensor) -> Logits:
         with terms.machine.autocast():
-            return divergence(terms.network, batch, logits, terms.network(replace(batch, perturbation=perturbation)))
+            found: Logits = network(replace(batch, perturbation=perturbation))
+            return found
 
-    yield from attack(adversarial.Scene(terms.network, batch, terms.regularise, under, moved))
+    def judge(logits: Logits) -> Tensor:
+        return network.judge(logits, batch, terms.options, terms.weights)
+
+    yield from attack(
+        adversarial.Scene(
+            network,
+            terms.machine,
+            batch,
+            terms.regularise,
+            learn=lambda perturbation: learned(terms, replace(batch, perturbation=perturbation)),
+            answers=answers,
+            judge=judge,
+            apart=lambda logits, others: divergence(network, batch, logits, others),
+        )
+    )
 
 
 def loss(terms: Terms, batch: Batch) -> Tensor:
     """The loss of the heads on a batch, with R-Drop, mixup and the supervised contrastive term where asked."""
+    return learned(terms, batch)[0]
+
+
+def learned(terms: Terms, batch: Batch) -> tuple[Tensor, Logits]:
+    """`loss`, and what the heads say of the batch as it is."""
     network, settings = terms.network, terms.regularise
     with terms.machine.autocast():
         hidden = network.encode(batch)
         pooled = network.pool(hidden, batch.mask)
         logits = network.answer(hidden, batch, pooled)
-        found = network.judge(logits, batch, terms.options, terms.weights)
+        losses = network.losses(logits, batch, terms.options)
         if settings.mixup:
-            found = 0.5 * (found + _mixed(terms, batch, hidden, pooled))
+            losses |= _mixed(terms, batch, hidden, pooled)
         if settings.supcon:
-            contrast = _contrast(network, batch, pooled, settings.supcon_temperature)
-            found = (1.0 - settings.supcon) * found + settings.supcon * contrast
+            for name, contrast in _contrasts(network, batch, pooled, settings.supcon_temperature).items():
+                losses[name] = (1.0 - settings.supcon) * losses[name] + settings.supcon * contrast
+        found = network.joined(losses, terms.weights)
         if settings.r_drop:
-            again = network(batch)
-            found = 0.5 * (found + network.judge(again, batch, terms.options, terms.weights))
-            both = divergence(network, batch, logits, again) + divergence(network, batch, again, logits)
-            found = found + settings.r_drop * 0.5 * both
-    return found
+            found = _twice(terms, batch, found, logits)
+    return found, logits
 
 
-def divergence(network: Network, batch: Batch, logits: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> Tensor:
-    """The mean divergence of two answers to a batch: over its rows, of heads that answer per token over its tokens."""
+def _twice(terms: Terms, batch: Batch, found: Tensor, logits: Logits) -> Tensor:
+    """R-Drop (Liang, Wu et al. 2021, eq. 4): a second pass, whose dropout is another, shall say the same.
+
+    Half of the paper's sum `loss + loss + alpha * (KL + KL) / 2`, so that a loss stays as large as without it.
+    """
+    network = terms.network
+    again = network(batch)
+    second = network.judge(again, batch, terms.options, terms.weights)
+    both = divergence(network, batch, logits, again) + divergence(network, batch, again, logits)
+    return 0.5 * (found + second + terms.regularise.r_drop * 0.5 * both)
+
+
+def divergence(network: Network, batch: Batch, logits: Logits, others: Logits) -> Tensor:
+    """The mean divergence of two answers to a batch, over its rows, added up over the heads.
+
+    Of a head that answers per token it is the mean over the tokens that it has to answer for: those with a target,
+    and in rows without any all of them.
+    """
     total = batch.mask.new_zeros((), dtype=torch.float32)
     for name, task in network.tasks.items():
         each = task.divergence(logits[name], others[name])
-        total = total + (each[batch.mask].mean() if task.per_token else each.mean())
+        total = total + (each[_asked(batch, name)].mean() if task.per_token else each.mean())
     return total
 
 
-def _mixed(terms: Terms, batch: Batch, hidden: Tensor, pooled: Tensor) -> Tensor:
-    """Mixup of pooled vectors (Zhang et al. 2018; in hidden space: Verma et al. 2019, Guo et al. 2019).
+def _asked(batch: Batch, name: str) -> Tensor:
+    """Where a head has to answer, `(rows, length)`."""
+    there = batch.present.get(name)
+    if there is None or not bool(there.any()):
+        return batch.mask
+    asked = batch.mask.clone()
+    asked[there] &= batch.targets[name] != IGNORE
+    return asked if bool(asked.any()) else batch.mask
 
-    Row i becomes `share * i + (1 - share) * j`, its loss the same mixture of the losses against both targets. Heads
-    that read more than the pooled vector, and rows without a target, take no part.
+
+def _mixed(terms: Terms, batch: Batch, hidden: Tensor, pooled: Tensor) -> dict[str, Tensor]:
+    """Mixup (Zhang et al. 2018) of pooled vectors, just before the head (Guo et al. 2019), for heads that allow it.
+
+    Row i becomes `share * i + (1 - share) * j`, its loss the same mixture of the losses against both targets, where j
+    is another row that has a target for the head and `share` is drawn from Beta(alpha, alpha), once a batch.
     """
-    network = terms.network
     alpha = torch.tensor(terms.regularise.mixup)
     share = float(torch.distributions.Beta(alpha, alpha).sample())
-    order = torch.randperm(len(pooled), device=pooled.device)
-    logits = network.answer(hidden, batch, share * pooled + (1.0 - share) * pooled[order])
-    losses = [pooled.sum() * 0.0]
-    for name, task in network.tasks.items():
-        if not _reads_pooled(task) or not bool(batch.present[name].all()):
+    found = {}
+    for (name, task), head in zip(terms.network.tasks.items(), terms.network.heads, strict=True):
+        there = batch.present[name]
+        if not mixes(task) or not bool(there.any()):
             continue
-        targets, options = batch.targets[name], terms.options[name]
-        losses.append(share * task.loss(logits[name], targets, options))
-        losses.append((1.0 - share) * task.loss(logits[name], targets[order], options))
-    return torch.stack(losses).sum()
+        rows, targets, options = pooled[there], batch.targets[name], terms.options[name]
+        order = torch.randperm(len(rows)).to(rows.device)
+        logits = head(hidden[there], batch.mask[there], share * rows + (1.0 - share) * rows[order])
+        ours, theirs = task.loss(logits, targets, options), task.loss(logits, targets[order], options)
+        found[name] = share * ours + (1.0 - share) * theirs
+    return found
 
 
-def _reads_pooled(task: Task) -> bool:
-    return not task.per_token and not task.special_tokens and not task.separate
-
-
-def _contrast(network: Network, batch: Batch, pooled: Tensor, temperature: float) -> Tensor:
-    """The supervised contrastive loss of Gunel et al. (2021, eq. 2-3), over every head with one class a row.
-
-    A row without a partner of its class in the batch has no term; without any partner the loss is 0.
-    """
+def _contrasts(network: Network, batch: Batch, pooled: Tensor, temperature: float) -> dict[str, Tensor]:
+    """The supervised contrastive loss (Gunel et al. 2021, eq. 2-3) of every head with one class a row."""
     vectors = torch.nn.functional.normalize(pooled.float(), dim=-1)
-    losses = [pooled.sum() * 0.0]
-    for name, task in network.tasks.items():
-        if task.kind not in ("classify", "relate"):
-            continue
-        there, targets = batch.present[name], batch.targets[name]
-        losses.append(supervised_contrast(vectors[there], targets, temperature))
-    return torch.stack(losses).sum()
+    return {
+        name: supervised_contrast(vectors[batch.present[name]], batch.targets[name], temperature)
+        for name, task in network.tasks.items()
+        if contrasts(task) and bool(batch.present[name].any())
+    }
 
 
 def supervised_contrast(vectors: Tensor, targets: Tensor, temperature: float) -> Tensor:
-    """Khosla et al. (2020), eq. 2, of unit vectors `(rows, width)` with classes `(rows,)`; the mean over anchors."""
+    """Khosla et al. (2020), eq. 2, of unit vectors `(rows, width)` with classes `(rows,)`; the mean over anchors.
+
+    A row without a partner of its class is no anchor; without any anchor the loss is 0.
+    """
     itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
-    similar = (vectors @ vectors.T / temperature).masked_fill(itself, -torch.inf)
+    similar = (vectors @ vectors.T / temperature).float().masked_fill(itself, -torch.inf)
     partners = (targets[:, None] == targets[None, :]) & ~itself & (targets >= 0)[:, None]
     anchors = partners.any(1)
     if not bool(anchors.any()):
         return vectors.sum() * 0.0
     logged = similar.log_softmax(1).masked_fill(~partners, 0.0)
     return -(logged.sum(1)[anchors] / partners.sum(1)[anchors]).mean()
+
+
+# -- what goes with what -----------------------------------------------------------------------------------------
+def mixes(task: Task) -> bool:
+    """Whether a head sees nothing but the pooled vector, and its loss is one of single rows."""
+    return not task.per_token and not task.special_tokens and not task.separate
+
+
+def contrasts(task: Task) -> bool:
+    """Whether a row has one class."""
+    return task.kind in ("classify", "relate")
+
+
+def focuses(task: Task) -> bool:
+    """Whether the loss is a cross entropy, over whose examples focal loss turns its eye."""
+    return task.kind in ("classify", "relate", "multilabel") or (task.per_token and task.independent)
+
+
+def asked(recipe: Recipe) -> list[str]:
+    """The keys of the recipe that change what is minimised."""
+    settings = recipe.regularise
+    keys = {
+        "regularise.adversarial": settings.adversarial != "none",
+        "regularise.r_drop": settings.r_drop,
+        "regularise.supcon": settings.supcon,
+        "regularise.mixup": settings.mixup,
+        "train.focal": recipe.train.focal,
+    }
+    return [key for key, on in keys.items() if on]
+
+
+NEEDS = {
+    "regularise.supcon": (contrasts, "classify or relate"),
+    "regularise.mixup": (mixes, "classify, multilabel or score"),
+    "train.focal": (focuses, "classify, relate, multilabel or (without a CRF) tag"),
+}
+"""What a head must be like for a term to mean anything, and the kinds that are."""
+
+
+def require_sense(recipe: Recipe, heads: Mapping[str, Task]) -> None:
+    """Raises one `RecipeError` for all terms that the method or the heads of a recipe have no use for."""
+    keys, method = asked(recipe), recipe.train.method
+    if keys and not METHODS[method].gradient:
+        steep = ", ".join(name for name, one in METHODS.items() if one.gradient)
+        raise RecipeError(
+            f"The method {method!r} has no use for {' and '.join(keys)}: it fits its heads without gradient steps.",
+            expected=f"a method that goes by gradient: {steep}",
+        )
+    idle = [key for key in keys if key in NEEDS and not any(NEEDS[key][0](task) for task in heads.values())]
+    if idle:
+        kinds = ", ".join(f"{name} ({task.kind})" for name, task in heads.items())
+        raise RecipeError(
+            f"{' and '.join(idle)} would do nothing: the heads are {kinds}.",
+            expected="; ".join(f"for {key} a head of the kind {NEEDS[key][1]}" for key in idle),
+        )
