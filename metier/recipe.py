@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from metier.errors import RecipeError, nearest
 
@@ -228,11 +229,24 @@ class EnsemblePart(Part):
     """Whether one network is fitted to what they say together, and takes their place."""
 
 
+UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(value: Any) -> Any:
+    """`"90s"`, `"10m"` or `"1.5h"` in seconds; numbers stay. Raises `ValueError` for other words."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", value)
+    if not found:
+        raise ValueError(f"{value!r} is no length of time; it is written 90, 90s, 10m or 1.5h")
+    return float(found[1]) * UNITS[found[2]]
+
+
 class RacePart(Part):
     """The bounds of `method = "auto"`."""
 
-    budget: Annotated[float, Field(gt=0)] = 600.0
-    """Seconds."""
+    budget: Annotated[float, BeforeValidator(seconds), Field(gt=0)] = 600.0
+    """Seconds, or with a unit: `"90s"`, `"10m"`, `"1h"`. Reading and measuring are within it."""
     margin: Annotated[float, Field(ge=0)] = 0.5
     """Points of the headline metric that a rung must be expected to gain."""
 
@@ -283,20 +297,13 @@ class Recipe(Part):
     @classmethod
     def read(cls, path: str | Path) -> Recipe:
         """A recipe from a TOML file; `data.path` is understood relative to that file."""
-        path = Path(path)
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        except FileNotFoundError:
-            raise RecipeError(f"There is no recipe {path}.") from None
-        except OSError as error:
-            raise RecipeError(f"{path} cannot be read: {error.strerror}.", expected="a recipe in TOML") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{path} is not TOML: {error}.") from None
-        recipe = cls.parse(values, str(path))
-        beside = path.parent / recipe.data.path
-        if recipe.data.path and not Path(recipe.data.path).is_absolute() and beside.exists():
-            return recipe.but(data={"path": str(beside)})
-        return recipe
+        return cls.parse(read_tables(path), str(path)).beside(Path(path))
+
+    def beside(self, path: Path) -> Recipe:
+        """The recipe with the files of `data` understood relative to the file `path`, where they are there."""
+        named = {key: getattr(self.data, key) for key in ("path", "unlabelled")}
+        there = {key: path.parent / file for key, file in named.items() if file and not Path(file).is_absolute()}
+        return self.but(data={key: str(file) for key, file in there.items() if file.exists()})
 
     def write(self, path: Path) -> None:
         """The resolved recipe as TOML; keys that are `None` are left out."""
@@ -313,6 +320,19 @@ class Recipe(Part):
         return Recipe.parse(values, "flags")
 
 
+def read_tables(path: str | Path) -> dict[str, Any]:
+    """The tables of a TOML file, whatever is in them. Raises `RecipeError` where it cannot be read."""
+    path = Path(path)
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise RecipeError(f"There is no recipe {path}.") from None
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read: {error.strerror}.", expected="a recipe in TOML") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not TOML: {error}.") from None
+
+
 def _explain(item: dict[str, Any]) -> str:
     """One mistake that pydantic found, in words."""
     where = [str(step) for step in item["loc"]]
@@ -326,5 +346,7 @@ def _explain(item: dict[str, Any]) -> str:
         return f"{'.'.join(where)!r} is missing"
     if item["type"] == "value_error":  # from a validator of ours, whose words name the key; its input is a whole table
         return str(item["msg"]).removeprefix("Value error, ")
+    if isinstance(item["input"], dict) and {"low", "high", "choice"} & item["input"].keys():
+        return f"{'.'.join(where)} is a range, which only `metier search` fits"
     found = "" if isinstance(item["input"], dict) else f" (found {item['input']!r:.80})"
     return f"{'.'.join(where) or 'recipe'}: {item['msg']}{found}"
