@@ -123,7 +123,7 @@ def clear(path: Path) -> None:
     Raises `RunError` where it holds a fit that somebody can go on with, or what is no run.
     """
     staged = partial(path)
-    if any((staged / CHECKPOINT).glob("*.safetensors")):
+    if any((staged / CHECKPOINT).rglob("*.safetensors")):
         raise RunError(
             f"{staged} holds an unfinished fit.", hint=f"metier train --resume {path}, or remove that folder"
         )

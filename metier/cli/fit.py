@@ -46,6 +46,10 @@ def train(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key of the recipe: adapter.rank=16.")
     ] = None,
+    unlabelled: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Further texts without labels, to learn from as well.")
+    ] = None,
+    ensemble: Annotated[int | None, typer.Option(min=1, help="Fit so many models that answer together.")] = None,
     wandb: Annotated[bool, typer.Option("--wandb", help="Track with Weights & Biases, too.")] = False,
     seeds: Annotated[int, typer.Option(min=1, help="Fit with this many seeds: mean and standard deviation.")] = 1,
     resume: Annotated[Path | None, typer.Option(help="Go on with this unfinished run.")] = None,
@@ -68,7 +72,8 @@ def train(
     settings = {
         "method": method, "epochs": epochs, "backbone": backbone, "split": split, "group": group, "time": by_time,
         "learning_rate": learning_rate, "batch_size": batch_size, "max_length": max_length, "threads": threads,
-        "device": device, "wandb": wandb or None, "seed": seed, **assigned(set_ or []),
+        "device": device, "wandb": wandb or None, "seed": seed, "unlabelled": unlabelled,
+        "members": ensemble, **assigned(set_ or []),
     }  # fmt: skip
     recipe = _recipe(source, label or [], tuple(text or ()), task, settings)
     with watch:

@@ -12,6 +12,13 @@ from typing import Any
 from markupsafe import Markup, escape
 
 CUT = "{count} of {of} texts of the {split} split were cut at {limit} tokens."
+FURTHER = (
+    "{texts} unlabelled texts of {source} were used; {empty} empty ones, {duplicates} repeated ones and {known} that the "
+    "labelled data hold were left out."
+)
+ROUND = "Round {round}: {count} unlabelled texts had a score of {score} or more; then {value} on the validation split."
+ROUND_EMPTY = "Round {round}: no unlabelled text had a score of {score} or more."
+ROUND_KEPT = "The weights of round {round} were kept (0: without unlabelled texts)."
 
 CHINESE: dict[str, str] = {
     # what the page is
@@ -122,6 +129,13 @@ CHINESE: dict[str, str] = {
     "floor": "得分下限",
     "answered": "作答比例 ",
     CUT: "{split}的 {of} 条文本中有 {count} 条在 {limit} 个词元处被截断。",
+    FURTHER: (
+        "使用了 {source} 中的 {texts} 条无标注文本；略去空文本 {empty} 条、重复文本 {duplicates} 条、"
+        "已在标注数据中的文本 {known} 条。"
+    ),
+    ROUND: "第 {round} 轮：{count} 条无标注文本的得分不低于 {score}；之后验证集指标为 {value}。",
+    ROUND_EMPTY: "第 {round} 轮：没有无标注文本的得分达到 {score}。",
+    ROUND_KEPT: "保留了第 {round} 轮的权重（0 表示未使用无标注文本）。",
     # errors
     "Worst errors": "最严重的错误",
     "The mistakes that the model was surest of.": "模型最有把握却答错的文本。",

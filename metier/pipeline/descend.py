@@ -12,7 +12,7 @@ import numpy as np
 from metier import run
 from metier.models.machine import versions
 from metier.pipeline.prepare import Prepared, headline
-from metier.pipeline.watch import Watch
+from metier.pipeline.watch import Enough, Watch
 from metier.train import checkpoint, loop
 from metier.train.finetune import Attach, Job, assemble, validation_loss
 from metier.train.methods import METHODS, frozen_layers
@@ -31,12 +31,12 @@ def descend(prepared: Prepared, staged: Path, watch: Watch) -> dict[str, Any]:
             return {"metric": -found["loss"], **found}
         return {"metric": found.get(recipe.train.metric, float(np.mean(list(found.values())))), **found}
 
-    folder, facts = staged / run.CHECKPOINT, _facts(prepared)
+    folder = staged / run.CHECKPOINT
     frozen = frozen_layers(recipe.train, prepared.network.encoder.depth)
     if frozen:
         watch.stage("frozen layers", len(tables["train"].rows) + len(tables["valid"].rows))
     fit = assemble(job, evaluate if len(tables["valid"].rows) else None, folder, watch.tick)
-    if checkpoint.read(fit, folder, facts):
+    if checkpoint.read(fit, folder, facts(prepared)):
         watch.say(f"Resuming at step {fit.state.step}.")
     prepared.machine.own_noise(recipe.seed + fit.state.step)
     watch.stage("fit", round(fit.settings.epochs * len(tables["train"].lengths) / prepared.machine.world))
@@ -54,11 +54,14 @@ def _drive(prepared: Prepared, fit: loop.Fit, staged: Path, watch: Watch) -> dic
         for record in loop.steps(fit):
             record.rate *= base
             tracker.write(record)
-            watch.step(record)
+            try:
+                watch.step(record)
+            except Enough:
+                break
             examples, tokens, busy = examples + record.examples, tokens + record.tokens, busy + record.seconds
             if first and time.monotonic() - saved >= settings.checkpoint_seconds:
                 tracker.flush()
-                checkpoint.write(fit, staged / run.CHECKPOINT, _facts(prepared))
+                checkpoint.write(fit, staged / run.CHECKPOINT, facts(prepared))
                 saved = time.monotonic()
     return {
         "fit_seconds": busy,
@@ -67,11 +70,12 @@ def _drive(prepared: Prepared, fit: loop.Fit, staged: Path, watch: Watch) -> dic
     }
 
 
-def _facts(prepared: Prepared) -> dict[str, Any]:
+def facts(prepared: Prepared) -> dict[str, Any]:
     """What must be the same for a fit to go on: recipe, data, backbone, libraries, threads."""
     return {
         "recipe": prepared.recipe.model_dump(mode="json"),
         "data": prepared.dataset.fingerprint,
+        "unlabelled": prepared.further.summary["fingerprint"] if prepared.further else None,
         "backbone": prepared.backbone.sha256,
         "threads": prepared.machine.threads,
         "processes": prepared.machine.world,

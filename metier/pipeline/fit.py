@@ -80,6 +80,14 @@ def fit(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
     return fitted
 
 
+def look(prepared: Prepared, watch: Watch) -> Fitted:
+    """What the probe says, as at the beginning of `fit`; the encoder stays as it is."""
+    fitted = Fitted()
+    with seeded(prepared.recipe.seed):
+        _probe(prepared, fitted, watch)
+    return fitted
+
+
 def _probe(prepared: Prepared, fitted: Fitted, watch: Watch) -> None:
     """Fits all heads on the frozen encoder and keeps what they say of valid and test."""
     network, tables = prepared.network, prepared.tables

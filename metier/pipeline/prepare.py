@@ -112,7 +112,7 @@ def prepare(recipe: Recipe, dataset: Dataset, found: Machine | None = None) -> P
         _require_weights(recipe, network)
     floors = {name: head.floor for name, head in recipe.heads.items()}
     runtime = Runtime(network.to(found.device), tokeniser, found, floors)
-    tables = {split: _table(dataset, split, runtime) for split in SPLITS}
+    tables = {split: table_of(dataset, split, runtime) for split in SPLITS}
     further = unlabelled(recipe, dataset, runtime)
     return Prepared(recipe, dataset, found, backbone, runtime, tables, further=further)
 
@@ -147,7 +147,7 @@ def _require_weights(recipe: Recipe, network: Network) -> None:
         )
 
 
-def _table(dataset: Dataset, split: str, runtime: Runtime) -> Table:
+def table_of(dataset: Dataset, split: str, runtime: Runtime) -> Table:
     examples = dataset.examples[split]
     documents = [example.document for example in examples]
     table = Table(documents, token_cache.rows(documents, runtime.tokeniser, runtime.tasks), runtime.tasks)

@@ -33,7 +33,7 @@ def train_seeds(recipe: Recipe, seeds: int, *, out: Path | None, watch: Watch) -
         one, path = recipe.but(seed=seed), folder / f"seed-{seed}"
         if _whole(path, one):
             watch.say(f"seed {seed}: there already")
-        elif any((partial(path) / CHECKPOINT).glob("*.safetensors")) and _alike(partial(path), one):
+        elif any((partial(path) / CHECKPOINT).rglob("*.safetensors")) and _alike(partial(path), one):
             watch.say(f"seed {seed}: goes on")
             pipeline.resume(path, watch)
         else:
@@ -58,9 +58,10 @@ def _alike(path: Path, recipe: Recipe) -> bool:
 
 def _asked(recipe: Recipe) -> tuple[Any, ...]:
     """The parts of a recipe that its user decides, without what the data decides where it is left open."""
-    data = recipe.data.model_copy(update={"path": "", "text": (), "split": None})
+    data = recipe.data.model_copy(update={"path": "", "unlabelled": "", "text": (), "split": None})
     heads = {name: head.model_copy(update={"task": None}) for name, head in recipe.heads.items()}
-    return data, heads, recipe.model, recipe.train, recipe.evaluate, recipe.seed
+    more = (recipe.adapter, recipe.contrastive, recipe.regularise, recipe.augment, recipe.semi, recipe.prompt)
+    return data, heads, recipe.model, recipe.train, *more, recipe.ensemble, recipe.evaluate, recipe.seed
 
 
 def summarise(paths: Sequence[Path]) -> dict[str, Any]:

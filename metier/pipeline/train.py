@@ -26,9 +26,10 @@ from metier.pipeline import load
 from metier.pipeline.assess import assess
 from metier.pipeline.dataset import read_dataset
 from metier.pipeline.environment import environment
-from metier.pipeline.fit import Fitted, estimate, fit
+from metier.pipeline.fit import Fitted, estimate
 from metier.pipeline.outcomes import save_outcomes
 from metier.pipeline.prepare import Prepared, prepare
+from metier.pipeline.semi import fit
 from metier.pipeline.watch import Silent, Watch
 from metier.recipe import Recipe
 from metier.run import Run
@@ -60,6 +61,7 @@ def train(recipe: Recipe, *, out: str | Path | None, source: Source | None, watc
     with run.claimed(staged):
         if not resume:
             run.clear(path)
+            recipe = _placed(recipe)
             _note(recipe, source, staged)
         try:
             dataset = read_dataset(recipe, source if source is not None else recipe.data.path, watch)
@@ -77,6 +79,12 @@ def train(recipe: Recipe, *, out: str | Path | None, source: Source | None, watc
         findings = _findings(path, prepared, fitted, heads, staged)
         _save(prepared, findings, staged)
         return run.seal(path, {"metier": __version__, "data": dataset.fingerprint, "parent": None})
+
+
+def _placed(recipe: Recipe) -> Recipe:
+    """The recipe with a place for `data.unlabelled` that holds wherever the fit goes on."""
+    further = recipe.data.unlabelled
+    return recipe.but(data={"unlabelled": str(Path(further).expanduser().absolute())}) if further else recipe
 
 
 def _note(recipe: Recipe, source: Source | None, staged: Path) -> None:
