@@ -7,6 +7,10 @@ from typing import Protocol
 from metier.train.loop import Record
 
 
+class Enough(Exception):  # noqa: N818  (it is no mistake of anyone's)
+    """Raised by the `step` of a watch: the fit ends here, with the best weights that it has had."""
+
+
 class Watch(Protocol):
     """Hears of stages, progress and steps. The command line draws them; `Silent` ignores them."""
 

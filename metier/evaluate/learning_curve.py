@@ -1,0 +1,112 @@
+"""What more labels would buy: a power law through the scores that fits on parts of the data reached.
+
+The error of a learner falls with the number of its examples as `a + b * n ** -c` (Cortes et al. 1993; for deep networks
+Hestness et al. 2017). Three points do not determine three numbers: every exponent between bounds is tried, each with the
+best `a` and `b` that are not negative, and all of them answer together, each as loudly as it fits (Bayesian model
+averaging over a grid). The interval then says how little is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+EXPONENTS = np.geomspace(0.05, 1.0, 25)
+"""Between nearly flat and the 1/n of a learner whose model is right."""
+TYPICAL, SPREAD = 0.35, 0.6
+"""The exponent that is expected before anything was seen, and the deviation of its logarithm."""
+NOISE = 0.005
+"""The deviation between two fits that differ by their seed alone; a curve is not trusted beyond it."""
+DRAWS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A score (1 is perfect) reached with `rows` training texts, `deviation` its standard error."""
+
+    rows: float
+    score: float
+    deviation: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The score that is expected with `rows` training texts, and an interval around it."""
+
+    rows: float
+    score: float
+    low: float
+    high: float
+
+
+def forecast(
+    points: Sequence[Point], rows: Sequence[float], *, level: float = 0.95, seed: int = 0
+) -> list[Forecast]:
+    """Where the curve through some points goes.
+
+    Args:
+        points: at least one. With one alone the typical exponent speaks for itself.
+        rows: the numbers of training texts that are asked about.
+        level: the share of the draws that each interval holds: the points are moved by their deviations, and every
+            draw takes one exponent, as likely as it fits.
+
+    Raises:
+        ValueError: without a point.
+    """
+    if not points:
+        raise ValueError("a learning curve needs a point")
+    generator = np.random.default_rng(seed)
+    sizes = np.array([point.rows for point in points], dtype=np.float64)
+    errors = 1.0 - np.array([point.score for point in points], dtype=np.float64)
+    deviations = np.hypot([point.deviation for point in points], NOISE)
+    unit = float(sizes.max())
+    wanted = np.asarray(rows, dtype=np.float64) / unit
+    curves, weights = _curves(sizes / unit, errors, deviations, wanted)
+    middle = 1.0 - weights @ curves
+    drawn = np.empty((DRAWS, len(wanted)))
+    for draw in range(DRAWS):
+        moved = errors + deviations * generator.standard_normal(len(errors))
+        some, chances = _curves(sizes / unit, moved, deviations, wanted)
+        drawn[draw] = 1.0 - some[generator.choice(len(chances), p=chances)]
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return [
+        Forecast(float(n), float(value), float(min(a, value)), float(min(max(b, value), 1.0)))
+        for n, value, a, b in zip(rows, middle, low, high, strict=True)
+    ]
+
+
+def _curves(
+    sizes: np.ndarray, errors: np.ndarray, deviations: np.ndarray, wanted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The errors at `wanted` under every exponent, `(exponents, wanted)`, and how likely each exponent is."""
+    found = np.empty((len(EXPONENTS), len(wanted)))
+    logged = np.empty(len(EXPONENTS))
+    for at, exponent in enumerate(EXPONENTS):
+        floor, slope, misfit = _line(sizes**-exponent, errors, deviations)
+        found[at] = floor + slope * wanted**-exponent
+        logged[at] = -0.5 * misfit - 0.5 * (np.log(exponent / TYPICAL) / SPREAD) ** 2
+    chances = np.exp(logged - logged.max())
+    return found, chances / chances.sum()
+
+
+def _line(x: np.ndarray, errors: np.ndarray, deviations: np.ndarray) -> tuple[float, float, float]:
+    """`a, b >= 0` that minimise `sum(((a + b x - errors) / deviations) ** 2)`, and that minimum.
+
+    Where the free minimum has a negative part, one of the two is nought in the bounded one. A single point says nothing
+    of `a`: it is taken for half of the error, between a perfect task and one that has nothing more to give.
+    """
+    weight = deviations**-2.0
+    if len(x) == 1:
+        half = max(0.0, 0.5 * float(errors[0]))
+        return half, half / float(x[0]), 0.0
+    mean_x, mean_error = np.average(x, weights=weight), np.average(errors, weights=weight)
+    slope = float(np.sum(weight * (x - mean_x) * (errors - mean_error)) / np.sum(weight * (x - mean_x) ** 2))
+    floor = float(mean_error - slope * mean_x)
+    if floor < 0:
+        floor, slope = 0.0, max(0.0, float(np.sum(weight * x * errors) / np.sum(weight * x * x)))
+    if slope < 0:
+        floor, slope = max(0.0, float(mean_error)), 0.0
+    misfit = float(np.sum(weight * (floor + slope * x - errors) ** 2))
+    return floor, slope, misfit
