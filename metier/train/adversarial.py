@@ -108,7 +108,7 @@ def pgd(scene: Scene) -> Iterator[Tensor]:
     perturbation, noise = scene.inside(), scene.machine.noise()
     for _ in range(scene.ascents):
         scene.machine.repeat(noise)
-        (gradient,) = torch.autograd.grad(scene.judge(scene.answers(perturbation)), perturbation)
+        gradient = _slope(scene.judge(scene.answers(perturbation)), perturbation)
         perturbation = scene.climb(perturbation, gradient)
     scene.machine.repeat(noise)
     yield scene.judge(scene.answers(perturbation.detach()))
@@ -140,7 +140,7 @@ def vat(scene: Scene) -> Iterator[Tensor]:
     after, perturbation = scene.machine.noise(), scene.direction()
     for _ in range(scene.ascents):
         scene.machine.repeat(noise)
-        (gradient,) = torch.autograd.grad(scene.apart(logits, scene.answers(perturbation)), perturbation)
+        gradient = _slope(scene.apart(logits, scene.answers(perturbation)), perturbation)
         perturbation = scene.along(gradient, 0.1).requires_grad_(True)
     scene.machine.repeat(noise)
     worst = scene.apart(logits, scene.answers(scene.along(perturbation)))
@@ -149,6 +149,12 @@ def vat(scene: Scene) -> Iterator[Tensor]:
 
 
 ATTACKS: dict[str, Callable[[Scene], Iterator[Tensor]]] = {"fgm": fgm, "pgd": pgd, "freelb": freelb, "vat": vat}
+
+
+def _slope(loss: Tensor, perturbation: Tensor) -> Tensor:
+    """The gradient of a loss, without those of the weights; zeros where no row has a target."""
+    (gradient,) = torch.autograd.grad(loss, perturbation, allow_unused=True)
+    return torch.zeros_like(perturbation) if gradient is None else gradient
 
 
 def _left(perturbation: Tensor) -> Tensor:
