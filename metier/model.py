@@ -113,7 +113,7 @@ class Model:
             for name, task in self.heads.items()
         }
         return {
-            "name": self.run.name,
+            "name": self.run.absolute().name,
             "version": self._run.version,
             "created": self._run.manifest["created"],
             "backbone": self.recipe.model.backbone,

@@ -65,7 +65,7 @@ def predict(
 
 @app.command()
 def serve(
-    run: RunPath,
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; the first is the one that /v1/predict asks.")],
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8000,
     api_key_file: Annotated[Path | None, typer.Option(help="A file of API keys, one a line.")] = None,
@@ -75,17 +75,18 @@ def serve(
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
-    """Serve a run over HTTP, with a page to try it."""
-    from metier.model import Model
+    """Serve one run or many over HTTP, with a page to try them."""
+    from metier.serve.server import load
     from metier.serve.server import serve as start_server
     from metier.serve.settings import Settings
 
     settings = Settings(host=host, port=port, api_key_file=api_key_file, insecure=insecure)
+    names = [str(run) for run in runs]
 
     def announce(address: str) -> None:
         if as_json:
-            print_json({"run": str(run), "address": address})
+            print_json({"run": names[0], "runs": names, "address": address})
         else:
-            print(f"Serving {run} at {address} (Ctrl+C stops)", flush=True)
+            print(f"Serving {', '.join(names)} at {address} (Ctrl+C stops)", flush=True)
 
-    start_server(Model(run, device=device, threads=threads), settings, announce)
+    start_server(load(runs, device=device, threads=threads), settings, announce)

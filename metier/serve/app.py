@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,27 +13,31 @@ from metier.serve import documentation, problems
 from metier.serve.body import bounded_route
 from metier.serve.gate import Gate
 from metier.serve.problems import Problem
-from metier.serve.schema import PredictAnswer, PredictRequest, State, answer, chosen, documents
+from metier.serve.schema import PredictAnswer, PredictRequest, RunAnswer, RunsAnswer, State, answer, chosen, documents
 from metier.serve.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
-    from metier.serve.service import Predictor
+    from metier.serve.schema import ManyTexts, OneText
+    from metier.serve.service import Predictor, ServedRun
     from metier.serve.settings import Settings
     from metier.types import Document, Prediction
 
-ABOUT = "Predictions of one run. A score is a calibrated probability; `abstain` says that it lies under the floor."
+ABOUT = "Predictions of fitted runs. A score is a calibrated probability; `abstain` says that it lies under the floor."
 REFUSALS = (401, 421, 503)
+BODY_REFUSALS = (400, 408, 413, 415, 422)
+Asked = Annotated[PredictRequest, Body(examples=[documentation.EXAMPLE])]
 
 
-def create_app(model: Predictor, settings: Settings) -> FastAPI:
-    """The web application of one model. Its `state.service` is the `Service` behind it.
+def create_app(models: Predictor | Sequence[Predictor], settings: Settings) -> FastAPI:
+    """The web application of one model or of several, the first being the default. Its `state.service` is the
+    `Service` behind it.
 
     Raises:
-        RecipeError: for a key file that cannot be used.
+        RecipeError: for a key file that cannot be used, or two models of the same name.
     """
-    service = Service(model, settings)
+    service = Service(models if isinstance(models, Sequence) else [models], settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -45,7 +50,7 @@ def create_app(model: Predictor, settings: Settings) -> FastAPI:
     app.add_middleware(_Shared, service=service)
     problems.install(app)
     app.include_router(api(service))
-    documentation.describe(app, settings, service.heads, keys=bool(service.keys))
+    documentation.describe(app, service)
     documentation.add_page(app)
     if settings.page:
         from metier.serve.page import add_page
@@ -67,26 +72,42 @@ def api(service: Service) -> APIRouter:
     limits = service.settings.limits
     router = APIRouter(route_class=bounded_route(limits))
 
+    async def predicted(request: Request, run: ServedRun, asked: ManyTexts | OneText) -> dict[str, Any]:
+        heads = chosen(asked.heads, list(run.heads))
+        found = await while_connected(request, run, documents(asked, limits))
+        return {
+            "run": run.version,
+            "predictions": [{head: answer(one[head]) for head in heads if head in one} for one in found],
+        }
+
     @router.post(
         "/v1/predict",
         response_model=PredictAnswer,
         response_model_exclude_unset=True,
-        responses=documentation.problems(400, 408, 413, 415, 422, *REFUSALS),
+        responses=documentation.problems(*BODY_REFUSALS, *REFUSALS),
         summary="Predict one or many texts",
     )
-    async def predict(
-        request: Request, asked: Annotated[PredictRequest, Body(examples=[documentation.EXAMPLE])]
-    ) -> dict[str, Any]:
-        heads = chosen(asked.heads, list(service.heads))
-        found = await while_connected(request, service, documents(asked, limits))
-        return {
-            "run": service.version,
-            "predictions": [{head: answer(one[head]) for head in heads if head in one} for one in found],
-        }
+    async def predict(request: Request, asked: Asked) -> dict[str, Any]:
+        return await predicted(request, service.default, asked)
 
     @router.get("/v1/run", responses=documentation.problems(*REFUSALS), summary="What is served")
     async def run() -> dict[str, Any]:
-        return service.about
+        return service.default.about
+
+    @router.get("/v1/runs", responses=documentation.problems(*REFUSALS), summary="All runs that are served")
+    async def runs() -> RunsAnswer:
+        found = [RunAnswer(**run.about | {"ready": run.warm}) for run in service.runs.values()]
+        return RunsAnswer(default=service.default.name, runs=found)
+
+    @router.post(
+        "/v1/runs/{name}/predict",
+        response_model=PredictAnswer,
+        response_model_exclude_unset=True,
+        responses=documentation.problems(404, *BODY_REFUSALS, *REFUSALS),
+        summary="Predict one or many texts with the run of this name",
+    )
+    async def predict_by(request: Request, name: str, asked: Asked) -> dict[str, Any]:
+        return await predicted(request, service.run(name), asked)
 
     # Balancers ask with HEAD. The hidden routes, registered first, answer both methods; the others are the documented
     # ones: one route with both would be two operations in the document.
@@ -99,7 +120,10 @@ def api(service: Service) -> APIRouter:
     @router.api_route("/readyz", methods=["GET", "HEAD"], include_in_schema=False)
     async def readyz() -> State:
         if not service.ready:
-            raise problems.overloaded("The service stops." if service.draining else "The model is being loaded.")
+            cold = (
+                f"Being loaded: {', '.join(service.cold)}." if len(service.runs) > 1 else "The model is being loaded."
+            )
+            raise problems.overloaded("The service stops." if service.draining else cold)
         return State(status="ready")
 
     @router.get(
@@ -114,9 +138,9 @@ def api(service: Service) -> APIRouter:
     return router
 
 
-async def while_connected(request: Request, service: Service, texts: Sequence[Document]) -> list[dict[str, Prediction]]:
+async def while_connected(request: Request, run: ServedRun, texts: Sequence[Document]) -> list[dict[str, Prediction]]:
     """The predictions of `texts`, given up as soon as the client hangs up: then its texts leave the queue."""
-    work = asyncio.ensure_future(service.predict(texts))
+    work = asyncio.ensure_future(run.predict(texts))
     gone = asyncio.ensure_future(_gone(request))
     try:
         await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)

@@ -1,19 +1,20 @@
-"""Waiting requests, joined into batches for one thread that predicts.
+"""The waiting requests of one run, joined into batches for the thread that predicts.
 
 Nothing lingers: a text that finds the thread idle is predicted at once, and while the thread is busy whatever
 arrives waits and becomes the next batch. So batches are as large as the load makes them, and no larger.
+
+Nothing that was accepted is given up while the thread gets on, however slow a model is: only where a call takes far
+longer than its run's pace foretold are those who wait told that nobody answers.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from metier.serve.problems import overloaded
 
@@ -21,57 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from metier.serve.settings import Limits
+    from metier.serve.turns import Turns
     from metier.types import Document, Prediction
 
     Answer = dict[str, Prediction]
     Predict = Callable[[list[Document]], list[Answer]]
 
-Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", "Callable[[], Any]"]
-
-
-class Worker:
-    """One thread that runs one call after another.
-
-    A daemon, unlike the threads of `concurrent.futures`: a call that never ends must not keep a process alive that
-    was told to stop.
-    """
-
-    def __init__(self) -> None:
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="metier-predict", daemon=True)
-        self._thread.start()
-
-    async def run(self, call: Callable[[], Any]) -> Any:
-        """The result of `call()`, or what it raised."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        self._jobs.put((loop, future, call))
-        return await future
-
-    def stop(self) -> None:
-        """Ends the thread after the call that it is in."""
-        self._jobs.put(None)
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            loop, future, call = job
-            result, error = None, None
-            try:
-                result = call()
-            except Exception as raised:  # noqa: BLE001 (whatever it is goes to the one who waits)
-                error = raised
-            with suppress(RuntimeError):  # the loop was closed while the call ran: nobody waits any more
-                loop.call_soon_threadsafe(_settle, future, result, error)
-            del job, loop, future, call, result, error  # what is idle holds on to no text
-
-
-def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(result)
+SECONDS_A_TEXT = 0.01
+"""What is taken for the pace of a model that has answered nobody yet."""
 
 
 @dataclass(eq=False, slots=True)
@@ -90,16 +48,19 @@ class Batcher:
     Args:
         predict: `documents -> one {head: prediction} a document`; called in one thread, never twice at a time.
         limits: of the queue, of a batch, and of a request's time.
+        turns: the thread, and whose turn it is; several batchers share it.
         observe: told the number of texts of every batch.
     """
 
-    def __init__(self, predict: Predict, limits: Limits, observe: Callable[[int], None] = lambda texts: None) -> None:
-        self._predict, self._limits, self._observe = predict, limits, observe
+    def __init__(
+        self, predict: Predict, limits: Limits, turns: Turns, observe: Callable[[int], None] = lambda texts: None
+    ) -> None:
+        self._predict, self._limits, self._turns, self._observe = predict, limits, turns, observe
         self._waiting: deque[Waiting] = deque()
+        self._share = turns.join(lambda: self.length)
         self._arrived = asyncio.Event()
         self._busy = 0
-        self._seconds_a_text = 0.01
-        self._worker: Worker | None = None
+        self._pace: float | None = None  # seconds a text
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -112,18 +73,15 @@ class Batcher:
         return not self._busy and not self._waiting
 
     def start(self) -> None:
-        """Starts the thread. To be called in a running event loop."""
-        self._worker = Worker()
+        """To be called in a running event loop."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
-        """Ends the thread; requests that still wait are refused."""
+        """Requests that still wait are refused."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        if self._worker is not None:
-            self._worker.stop()
         for request in list(self._waiting):
             self._fail(request, overloaded("The service stops."))
         self._waiting.clear()
@@ -137,39 +95,50 @@ class Batcher:
         """
         if not documents:
             return []
-        if self.length + len(documents) > self._limits.queue:
-            raise overloaded("Too many texts wait for the model.", self.length * self._seconds_a_text)
+        if len(documents) > self._turns.room(self._share):
+            raise overloaded("Too many texts wait for the model.", self._foretold(self._turns.waiting))
         request = Waiting(documents, asyncio.get_running_loop().create_future())
         self._waiting.append(request)
         self._arrived.set()
         try:
-            async with asyncio.timeout(self._limits.request_seconds):
-                return await request.done
-        except TimeoutError:
-            seconds = self._limits.request_seconds
-            raise overloaded(f"No answer within {seconds:g} seconds.", self.length * self._seconds_a_text) from None
+            return await self._outcome(request)
         finally:
+            request.done.cancel()
             with suppress(ValueError):  # taken already, which is how most requests end
                 self._waiting.remove(request)
+
+    async def _outcome(self, request: Waiting) -> list[Answer]:
+        clock = asyncio.get_running_loop().time
+        soonest = clock() + self._limits.request_seconds
+        while (seconds := max(soonest, self._turns.stands_still_at()) - clock()) > 0:
+            done, _ = await asyncio.wait((request.done,), timeout=seconds)
+            if done:
+                return request.done.result()
+        limit = self._limits.request_seconds
+        raise overloaded(f"The model answered nobody within {limit:g} seconds.", self._foretold(self._turns.waiting))
+
+    def _foretold(self, texts: int) -> float:
+        return texts * (SECONDS_A_TEXT if self._pace is None else self._pace)
 
     async def _run(self) -> None:
         while True:
             await self._arrived.wait()
-            batch = self._take()
-            if not batch:
-                self._arrived.clear()
-                continue
-            self._busy = len(batch)
-            try:
-                await self._answer(batch)
-            finally:
-                self._busy = 0
+            async with self._turns.turn(self._share):
+                batch = self._take()
+                if not batch:
+                    self._arrived.clear()
+                    continue
+                self._busy = len(batch)
+                try:
+                    await self._answer(batch)
+                finally:
+                    self._busy = 0
 
     def _take(self) -> list[tuple[Waiting, Document]]:
         """The next texts in order, up to a batch; at least one if any waits."""
         batch: list[tuple[Waiting, Document]] = []
-        room = self._limits.batch_characters
-        while self._waiting and len(batch) < self._limits.batch_texts:
+        room, most = self._limits.batch_characters, self._most_texts()
+        while self._waiting and len(batch) < most:
             request = self._waiting[0]
             if request.done.done() or request.taken == len(request.documents):
                 self._waiting.popleft()
@@ -183,6 +152,12 @@ class Batcher:
         while self._waiting and self._waiting[0].taken == len(self._waiting[0].documents):
             self._waiting.popleft()
         return batch
+
+    def _most_texts(self) -> int:
+        """Texts of a batch: as many as take no longer than a batch should; one, where nothing is known of that."""
+        if self._pace is None:
+            return 1
+        return max(1, min(self._limits.batch_texts, int(self._limits.batch_seconds / max(self._pace, 1e-9))))
 
     async def _answer(self, batch: list[tuple[Waiting, Document]]) -> None:
         """Predicts a batch. Where that fails, each request is tried alone, so that one cannot spoil the others."""
@@ -202,12 +177,13 @@ class Batcher:
                 request.done.set_result(request.answers)
 
     async def _call(self, documents: list[Document]) -> list[Answer]:
-        assert self._worker is not None, "Batcher.start comes first"
         started = time.perf_counter()
-        answers: list[Answer] = await self._worker.run(lambda: self._predict(documents))
+        foretold = self._foretold(len(documents))
+        answers: list[Answer] = await self._turns.call(lambda: self._predict(documents), foretold)
         if len(answers) != len(documents):
             raise RuntimeError(f"the model answered {len(answers)} of {len(documents)} texts")
-        self._seconds_a_text += 0.1 * ((time.perf_counter() - started) / len(documents) - self._seconds_a_text)
+        pace = (time.perf_counter() - started) / len(documents)
+        self._pace = pace if self._pace is None else self._pace + 0.2 * (pace - self._pace)
         self._observe(len(documents))
         return answers
 

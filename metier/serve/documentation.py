@@ -16,11 +16,9 @@ from metier.serve.problems import MEDIA_TYPE, Problem, phrase
 from metier.serve.schema import ProblemDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from fastapi import FastAPI
 
-    from metier.serve.settings import Settings
+    from metier.serve.service import Service
 
 ASSETS = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
 EXAMPLE = {"texts": ["Operating profit rose to EUR 13.1 mn", {"text": "Is it open?", "pair": "When do you open?"}]}
@@ -32,25 +30,30 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": phrase(status), "content": content} for status in statuses}
 
 
-def describe(app: FastAPI, settings: Settings, heads: Iterable[str], *, keys: bool) -> None:
-    """Makes `app.openapi()` say what is true here: the limits, the names of the heads, whether a key is needed."""
+def describe(app: FastAPI, service: Service) -> None:
+    """Makes `app.openapi()` say what is true here: the limits, the names of runs and heads, whether a key is needed."""
 
     @cache
     def document() -> dict[str, Any]:
         found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         schemas = found["components"]["schemas"]
         schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
-        limits, names = settings.limits, {"type": "string", "enum": list(heads)}
+        heads = list(dict.fromkeys(head for run in service.runs.values() for head in run.heads))
+        limits, names = service.settings.limits, {"type": "string", "enum": heads}
         schemas["ManyTexts"]["properties"]["texts"]["maxItems"] = limits.texts
         for schema in (schemas["ManyTexts"], schemas["OneText"]):
             schema["properties"]["heads"]["anyOf"][0]["items"] = names
+            if len(service.runs) > 1:
+                schema["properties"]["heads"]["description"] += " Of the run that is asked: see /v1/runs."
         for schema in (schemas["ManyTexts"]["properties"]["texts"]["items"], schemas["OneText"]["properties"]["text"]):
             schema["oneOf"][0]["maxLength"] = limits.characters
         schemas["Pair"]["properties"]["text"]["maxLength"] = limits.characters
         schemas["Pair"]["properties"]["pair"]["anyOf"][0]["maxLength"] = limits.characters
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
-        if keys:
+        name = found["paths"]["/v1/runs/{name}/predict"]["post"]["parameters"][0]
+        name["schema"] = {"type": "string", "enum": list(service.runs)}
+        if service.keys:
             _ask_for_keys(found)
         return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,11 @@ def overview(heads: Mapping[str, Mapping[str, Any]], language: str) -> str:
         for name, about in heads.items()
     )
     return f'<article class="m-card"><h2>{_said("heads", language)}</h2><ul class="m-heads">{rows}</ul></article>'
+
+
+def options(names: Iterable[str], chosen: str) -> str:
+    """The options of a choice."""
+    return "".join(f"<option{' selected' if name == chosen else ''}>{escape(name)}</option>" for name in names)
 
 
 def verdict(prediction: Prediction, kind: str, language: str) -> str:

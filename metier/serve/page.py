@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from metier.serve.service import Service
+    from metier.serve.service import ServedRun, Service
     from metier.types import Prediction
 
 logger = logging.getLogger(__name__)
@@ -56,12 +57,13 @@ def add_page(app: FastAPI, service: Service) -> None:
     core.app.add_exception_handler(HTTPException, _problem)
     core.app.add_exception_handler(404, _problem)
 
-    @ui.page("/", title=f"Metier · {service.name}" if not service.keys else "Metier")
+    @ui.page("/", title="Metier")
     def index(request: Request) -> None:
         asked = request.query_params.get("lang") or request.cookies.get("metier-language", "")
         language = asked if asked in LANGUAGES else preferred(request.headers.get("accept-language", ""))
         theme = request.cookies.get("metier-theme", "auto")
-        TryPage(service, language, theme if theme in THEMES else "auto").build()
+        run = service.runs.get(request.query_params.get("run", ""), service.default)
+        TryPage(service, run, language, theme if theme in THEMES else "auto").build()
 
 
 def _both(outer: Callable[[Any], Any], inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -106,20 +108,21 @@ class _Bounded:
 
 @dataclass
 class TryPage:
-    """One visitor's page. `_spoken` are the functions that say everything again in another language."""
+    """One visitor's page. `answered` holds the last answer of each run; `_spoken` are the functions that say everything again in another language."""
 
     service: Service
+    run: ServedRun
     language: str
     theme: str
     opened: bool = False
     paired: bool = False
-    answered: tuple[Document, dict[str, Prediction]] | None = None
+    answered: dict[str, tuple[Document, dict[str, Prediction]]] = field(default_factory=dict)
     _spoken: list[Callable[[], None]] = field(default_factory=list)
 
     def build(self) -> None:
         """Draws the page of the client that NiceGUI is in."""
         self.opened = not self.service.keys
-        self.paired = bool(self.service.about.get("pair"))
+        self.paired = bool(self.run.about.get("pair"))
         ui.colors(primary="#0f766e")
         self._dark = ui.dark_mode(THEMES[self.theme])
         ui.add_head_html(f"<script>document.documentElement.lang = '{self._tag()}'</script>")
@@ -133,13 +136,26 @@ class TryPage:
     def _top(self) -> None:
         with ui.element("header").classes("m-top"):
             ui.label("Metier").classes("m-mark")
-            self._run = ui.label(self.service.name if self.opened else "").classes("m-run")
+            with ui.element("div").classes("m-run") as self._which:
+                if self.opened:
+                    self._name_run()
             speak = ui.button(color=None, on_click=self._switch_language).props("flat dense no-caps")
             self._say(
                 lambda: (speak.set_text("EN" if self.language == "zh" else "中文"), self._name(speak, "language"))
             )
             theme = ui.button(color=None, on_click=lambda: self._switch_theme(theme)).props("flat dense round")
             self._say(lambda: (theme.set_icon(ICONS[self.theme]), self._name(theme, f"theme_{self.theme}")))
+
+    def _name_run(self) -> None:
+        """The name of the run; where there are several, a choice, made by the browser's own means."""
+        ui.page_title(f"Metier · {self.run.name}")
+        if len(self.service.runs) == 1:
+            ui.label(self.run.name)
+            return
+        options = drawing.options(self.service.runs, self.run.name)
+        choice = ui.html(options, sanitize=False, tag="select").classes("m-choice").props("autocomplete=off")
+        choice.on("change", lambda event: self._switch_run(str(event.args)), js_handler="(e) => emit(e.target.value)")
+        self._say(lambda: self._name(choice, "run"))
 
     def _door(self) -> None:
         """What is shown until a key is given."""
@@ -152,7 +168,8 @@ class TryPage:
             self.opened = True
             del self._spoken[self._lasting :]  # the door speaks no more; the header does
             self._main.clear()
-            self._run.set_text(self.service.name)
+            with self._which:
+                self._name_run()
             with self._main:
                 self._open()
 
@@ -172,9 +189,7 @@ class TryPage:
         with ui.element("div").classes("m-actions"):
             self._go = ui.button(color=None, on_click=self._predict).props("unelevated no-caps").classes("m-go")
             self._say(lambda: self._go.set_text(self.word("predict")))
-            more = (
-                ui.button(color=None, on_click=lambda: self._toggle_pair(more)).props("flat no-caps").classes("m-link")
-            )
+            more = ui.button(color=None, on_click=self._toggle_pair).props("flat no-caps").classes("m-link")
             self._say(lambda: more.set_text(self.word("drop_pair" if self.paired else "add_pair")))
             ui.label(self.word("shortcut")).classes("m-hint")
         self._told = self._notice()
@@ -183,16 +198,18 @@ class TryPage:
         self._about()
 
     def _about(self) -> None:
-        about = self.service.about
         with ui.element("footer").classes("m-about"):
             for name in ("backbone", "created", "version"):
-                value = str(about.get(name) or "")
-                shown = {"created": value[:16].replace("T", " "), "version": value[:12]}.get(name, value)
                 line = ui.label()
-                line.set_visibility(bool(value))
-                self._say(lambda line=line, name=name, shown=shown: line.set_text(f"{self.word(name)} {shown}"))
+                self._say(lambda line=line, name=name: self._fact(line, name))
             link = ui.link(target="/docs")
             self._say(lambda: link.set_text(self.word("api")))
+
+    def _fact(self, line: ui.label, name: str) -> None:
+        value = str(self.run.about.get(name) or "")
+        shown = {"created": value[:16].replace("T", " "), "version": value[:12]}.get(name, value)
+        line.set_text(f"{self.word(name)} {shown}")
+        line.set_visibility(bool(value))
 
     async def _predict(self) -> None:
         limits, text, pair = self.service.settings.limits, self._text.value or "", self._pair.value or ""
@@ -200,11 +217,11 @@ class TryPage:
             reason = self.word("too_long", n=limits.characters) if text.strip() else self.word("empty")
             self._tell(self._told, reason)
             return
-        document = Document(text, pair if self.paired and pair.strip() else None, id="0")
+        document, run = Document(text, pair if self.paired and pair.strip() else None, id="0"), self.run
         self._busy(True)
         try:
             self._tell(self._told, "")
-            self.answered = (document, (await self.service.predict([document]))[0])
+            self.answered[run.name] = (document, (await run.predict([document]))[0])
         except Problem:
             self._tell(self._told, self.word("busy"))
         except MetierError as error:
@@ -217,11 +234,11 @@ class TryPage:
         self._draw()
 
     def _draw(self) -> None:
-        heads = self.service.heads
-        if self.answered is None:
+        heads = self.run.heads
+        if self.run.name not in self.answered:
             self._results.set_content(drawing.overview(heads, self.language))
             return
-        document, found = self.answered
+        document, found = self.answered[self.run.name]
         cards = [
             drawing.head_card(name, about, found[name], document.text, self.language)
             for name, about in heads.items()
@@ -255,6 +272,10 @@ class TryPage:
         self._spoken.append(speak)
         speak()
 
+    def _speak(self) -> None:
+        for speak in self._spoken:
+            speak()
+
     def _name(self, element: ui.element, name: str) -> None:
         element.props["aria-label"] = element.props["title"] = self.word(name)
         element.update()
@@ -272,19 +293,31 @@ class TryPage:
         self._results.props["aria-busy"] = str(busy).lower()
         self._results.update()
 
-    def _toggle_pair(self, button: ui.button) -> None:
+    def _toggle_pair(self) -> None:
         self.paired = not self.paired
         self._pair.set_visibility(self.paired)
-        button.set_text(self.word("drop_pair" if self.paired else "add_pair"))
+        self._speak()
 
     def _tag(self) -> str:
         return "zh-CN" if self.language == "zh" else "en"
 
     def _switch_language(self) -> None:
         self.language = "en" if self.language == "zh" else "zh"
-        for speak in self._spoken:
-            speak()
+        self._speak()
         ui.run_javascript(f"document.documentElement.lang = '{self._tag()}'; {_cookie('language', self.language)}")
+
+    def _switch_run(self, name: str) -> None:
+        """What was typed stays; what a run answered is seen again when it is chosen again."""
+        self.run = self.service.runs.get(name, self.run)
+        self.paired = bool(self.run.about.get("pair")) or bool(self.paired and self._pair.value)
+        self._pair.set_visibility(self.paired)
+        self._tell(self._told, "")
+        self._speak()
+        ui.page_title(f"Metier · {self.run.name}")
+        ui.run_javascript(
+            "const here = new URL(location); "
+            f"here.searchParams.set('run', {json.dumps(self.run.name)}); history.replaceState(null, '', here)"
+        )
 
     def _switch_theme(self, button: ui.button) -> None:
         names = list(THEMES)

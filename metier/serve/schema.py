@@ -80,6 +80,21 @@ class PredictAnswer(BaseModel):
     predictions: list[dict[str, HeadAnswer]] = Field(description="One object a text, in the order asked.")
 
 
+class RunAnswer(BaseModel):
+    """What a run says of itself; `GET /v1/run` says the same of the default one."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    version: str
+    ready: bool = Field(description="Whether its model is loaded and warm.")
+
+
+class RunsAnswer(BaseModel):
+    default: str = Field(description="The run that /v1/predict asks.")
+    runs: list[RunAnswer] = Field(description="The runs that are served, the default first.")
+
+
 class State(BaseModel):
     status: str
 

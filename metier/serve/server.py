@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ import uvicorn
 from metier.errors import MetierError
 from metier.serve.app import create_app
 from metier.serve.protocol import bounded
+from metier.serve.service import require_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,30 +24,51 @@ if TYPE_CHECKING:
     from metier.serve.settings import Settings
 
 
-def serve(model: Predictor | str | Path, settings: Settings, announce: Callable[[str], None] | None = None) -> None:
-    """Serves a model, or the run in a folder, until SIGTERM or SIGINT; one process. Blocks.
+def serve(
+    models: Predictor | str | Path | Sequence[Predictor | str | Path],
+    settings: Settings,
+    announce: Callable[[str], None] | None = None,
+) -> None:
+    """Serves a model, or the run in a folder, or several of them, until SIGTERM or SIGINT; one process. Blocks.
 
     Args:
-        model: a loaded model, or the path of a run.
+        models: loaded models or paths of runs; the first is the one that is meant where none is named.
         settings: where, for whom, and how much.
         announce: told the address once requests are answered there.
 
     Raises:
         RunError: for a run that cannot be loaded.
-        RecipeError: for a key file that cannot be used.
+        RecipeError: for a key file that cannot be used, or two runs of the same name.
         MetierError: for an address that cannot be bound.
     """
-    app = create_app(_loaded(model), settings)
+    one = isinstance(models, str | Path) or not isinstance(models, Sequence)
+    app = create_app(load([models] if one else models), settings)  # type: ignore[list-item,arg-type]
     with bind(settings.host, settings.port) as listener:
         DrainingServer(config(app, settings), app.state.service, announce).run([listener])
 
 
-def _loaded(model: Predictor | str | Path) -> Predictor:
+def load(models: Sequence[Predictor | str | Path], *, device: str = "auto", threads: int = 0) -> list[Predictor]:
+    """The models of runs, as `metier.load` does it; what is loaded already is left as it is.
+
+    Raises:
+        RunError: for a run that cannot be loaded.
+        RecipeError: for two folders of the same name, before any is loaded.
+    """
+    require_names([_name(one) for one in models])
+    return [_loaded(one, device, threads) for one in models]
+
+
+def _name(model: Predictor | str | Path) -> str:
+    # No link is followed: who serves runs/current asks for "current".
+    return os.path.basename(os.path.abspath(model)) if isinstance(model, str | Path) else str(model.describe()["name"])
+
+
+def _loaded(model: Predictor | str | Path, device: str, threads: int) -> Predictor:
     if not isinstance(model, str | Path):
         return model
     from metier.model import Model
 
-    return Model(model)
+    return Model(model, device=device, threads=threads)
 
 
 def bind(host: str, port: int) -> socket.socket:

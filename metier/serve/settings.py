@@ -26,12 +26,14 @@ class Limits:
     depth: int = 8
     """Levels of nesting in a JSON body."""
     queue: int = 1_024
-    """Texts that wait for the model at one time; what does not fit is refused with 503."""
+    """Texts of all runs that wait at one time; what does not fit is refused with 503."""
     batch_texts: int = 32
     batch_characters: int = 16_000
     """Of a batch; a longer text goes alone. A batch keeps everybody waiting, and in Chinese a character is a token."""
+    batch_seconds: float = 5.0
+    """Of a batch, as the pace of its run foretells it: for so long one run keeps the others waiting."""
     request_seconds: float = 30.0
-    """From the complete request to its answer."""
+    """For how long a request waits while the model answers nobody. While it does, even a slow one is waited for."""
     body_seconds: float = 10.0
     """From the headers of a request to the end of its body."""
     header_seconds: float = 10.0

@@ -16,6 +16,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "drop_pair": ("Remove the second text", "移除第二段文本"),
     "predict": ("Predict", "预测"),
     "shortcut": ("Ctrl + Enter", "Ctrl + Enter"),
+    "run": ("Model", "模型"),
     "language": ("切换到中文", "Switch to English"),
     "theme_auto": ("Colours follow the system", "配色跟随系统"),
     "theme_light": ("Light colours", "浅色"),

@@ -43,18 +43,18 @@ NAMES = {"Nokia": "COMPANY", "腾讯": "COMPANY", "EUR": "MONEY"}
 
 
 class Standin:
-    """Counts words. `delay` seconds a batch; a text `EXPLODE` is a fault, a text `REFUSE` a mistake of its sender."""
+    """Counts words, for `delay` seconds a batch `pace` a text. `EXPLODE` is a fault, `REFUSE` a sender's mistake."""
 
-    def __init__(self, delay: float = 0.0) -> None:
-        self.delay = delay
+    def __init__(self, delay: float = 0.0, *, pace: float = 0.0, **about: object) -> None:
+        self.delay, self.pace, self.about = delay, pace, dict(ABOUT) | about
         self.batches: list[int] = []
 
     def describe(self) -> dict[str, object]:
-        return dict(ABOUT)
+        return self.about
 
     def predict(self, documents: list[Document]) -> list[dict[str, Prediction]]:
         self.batches.append(len(documents))
-        time.sleep(self.delay)
+        time.sleep(self.delay + self.pace * len(documents))
         if any(document.text == "EXPLODE" for document in documents):
             raise ZeroDivisionError("secret detail of the fault")
         if any(document.text == "REFUSE" for document in documents):
@@ -96,11 +96,15 @@ def main() -> None:
     flags.add_argument("--port", type=int, default=0)
     flags.add_argument("--page", action="store_true")
     flags.add_argument("--keys", type=Path)
+    flags.add_argument("--run", action="append", default=[], help="One more run, of this name")
     flags.add_argument("--limit", action="append", default=[], help="NAME=NUMBER of Limits")
     said = flags.parse_args()
     limits = {name: float(value) if "." in value else int(value) for name, value in (x.split("=") for x in said.limit)}
     settings = Settings(port=said.port, page=said.page, api_key_file=said.keys, limits=Limits(**limits))
-    serve(Standin(said.delay), settings, announce=announce)
+    # The further runs are of one head and read pairs, so that they can be told from the first.
+    heads = {"urgency": ABOUT["heads"]["urgency"]}
+    more = [Standin(said.delay, name=name, version=name, pair=True, heads=heads) for name in said.run]
+    serve([Standin(said.delay), *more], settings, announce=announce)
 
 
 if __name__ == "__main__":

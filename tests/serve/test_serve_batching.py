@@ -15,6 +15,7 @@ from metier.errors import DataError
 from metier.serve import Limits, Settings
 from metier.serve.batching import Batcher
 from metier.serve.problems import Problem
+from metier.serve.turns import Turns
 from metier.types import Document, Prediction
 
 
@@ -35,7 +36,10 @@ class Held:
 
 @asynccontextmanager
 async def batcher_of(predict, **limits):
-    batcher = Batcher(predict, replace(Limits(), **limits))
+    found = replace(Limits(), **limits)
+    turns = Turns(found)
+    batcher = Batcher(predict, found, turns)
+    turns.start()
     batcher.start()
     try:
         yield batcher
@@ -43,6 +47,7 @@ async def batcher_of(predict, **limits):
         if isinstance(predict, Held):
             predict.gate.set()
         await batcher.close()
+        turns.close()
 
 
 def texts(*names):

@@ -13,7 +13,8 @@ KEY = "a-key-for-the-contract"
 CALM = settings(
     max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
-ROUTES = [("/v1/predict", "POST"), *((path, "GET") for path in ("/v1/run", "/healthz", "/readyz", "/metrics"))]
+ASKED = [("/v1/predict", "POST"), ("/v1/runs/{name}/predict", "POST")]
+ROUTES = [*ASKED, *((path, "GET") for path in ("/v1/run", "/v1/runs", "/healthz", "/readyz", "/metrics"))]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,11 @@ def check(operation, mode, examine, how):
 
 @pytest.mark.parametrize(
     ("path", "method", "mode"),
-    [*((*route, GenerationMode.POSITIVE) for route in ROUTES), ("/v1/predict", "POST", GenerationMode.NEGATIVE)],
+    [
+        (*route, mode)
+        for routes, mode in ((ROUTES, GenerationMode.POSITIVE), (ASKED, GenerationMode.NEGATIVE))
+        for route in routes
+    ],
 )
 def test_the_service_keeps_to_its_document(documented, path, method, mode):
     def examine(case):
