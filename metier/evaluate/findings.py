@@ -66,6 +66,7 @@ class Findings:
         costs: `seconds`, `examples_per_second`, `peak_memory` (bytes), `parameters`, `stages` (seconds by name).
         recipe: the resolved recipe as TOML. environment: versions and machine.
         backbone: `name`, `licence`, `parameters`, `sha256`; all optional.
+        race: of `method = "auto"`, what every rung came to; see `evaluate.race`.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Findings:
     recipe: str = ""
     environment: Mapping[str, Any] = field(default_factory=dict)
     backbone: Mapping[str, Any] = field(default_factory=dict)
+    race: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; NaN and the infinities become `None`."""

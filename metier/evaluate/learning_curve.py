@@ -1,9 +1,9 @@
 """What more labels would buy: a power law through the scores that fits on parts of the data reached.
 
-The error of a learner falls with the number of its examples as `a + b * n ** -c` (Cortes et al. 1993; for deep networks
-Hestness et al. 2017). Three points do not determine three numbers: every exponent between bounds is tried, each with the
-best `a` and `b` that are not negative, and all of them answer together, each as loudly as it fits (Bayesian model
-averaging over a grid). The interval then says how little is known.
+The error of a learner falls with the number of its examples as `a + b * n ** -c` (Cortes et al. 1993; for deep
+networks Hestness et al. 2017). Three points do not determine three numbers: every exponent between bounds is tried,
+each with the best `a` and `b` that are not negative, and all of them answer together, each as loudly as it fits
+(Bayesian model averaging over a grid). The interval then says how little is known.
 """
 
 from __future__ import annotations
@@ -41,9 +41,7 @@ class Forecast:
     high: float
 
 
-def forecast(
-    points: Sequence[Point], rows: Sequence[float], *, level: float = 0.95, seed: int = 0
-) -> list[Forecast]:
+def forecast(points: Sequence[Point], rows: Sequence[float], *, level: float = 0.95, seed: int = 0) -> list[Forecast]:
     """Where the curve through some points goes.
 
     Args:

@@ -90,5 +90,5 @@ class Guard:
     def _look(self) -> None:
         self.clock.note()
         if self.armed and self.clock.left < self.reserve:
-            self.fired = True
+            self.fired, self.armed = True, False  # what follows, the judging, has its time within the reserve
             raise Enough

@@ -70,7 +70,7 @@ def cuts(recipe: Recipe, dataset: Dataset) -> dict[float, list[Cut]]:
 
 
 def _parts(train: Sequence[Example], seed: int) -> np.ndarray:
-    """0, 1 or 2 `(n,)` for each example: the first quarter, the second, the other half; all classes are in the first."""
+    """0, 1 or 2 `(n,)` for each example: the first quarter, which has all classes, the second, the other half."""
     labels = [splitting.label_set(example.targets) for example in train]
     return splitting.stratified(labels, np.array([0.25, 0.25, 0.5]), np.random.default_rng(seed))
 

@@ -47,9 +47,7 @@ class Sheet:
 
     def gain(self, other: Sheet, *, valid: bool = False) -> tuple[float, float]:
         """How much better this is than another on the same texts, and the standard error of that."""
-        found = bootstrap.paired(
-            self._rows(valid), other._rows(valid), self.scorer, resamples=RESAMPLES, level=0.68
-        )
+        found = bootstrap.paired(self._rows(valid), other._rows(valid), self.scorer, resamples=RESAMPLES, level=0.68)
         low, high = found["interval"]
         return float(found["difference"]), (high - low) / 2 if np.isfinite(high - low) else 0.0
 

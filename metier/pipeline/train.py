@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,14 +23,14 @@ from metier.evaluate.findings import Findings
 from metier.evaluate.report import render
 from metier.models.machine import Machine, machine
 from metier.models.table import Table
-from metier.pipeline import load
+from metier.pipeline import load, race, standing
 from metier.pipeline.assess import assess
 from metier.pipeline.dataset import read_dataset
+from metier.pipeline.ensemble import fit
 from metier.pipeline.environment import environment
 from metier.pipeline.fit import Fitted, estimate
 from metier.pipeline.outcomes import save_outcomes
 from metier.pipeline.prepare import Prepared, prepare
-from metier.pipeline.semi import fit
 from metier.pipeline.watch import Silent, Watch
 from metier.recipe import Recipe
 from metier.run import Run
@@ -54,6 +55,8 @@ def train(recipe: Recipe, *, out: str | Path | None, source: Source | None, watc
     start = time.perf_counter()
     path = Path(out) if out is not None else fresh(recipe)
     settings = recipe.train
+    if settings.method == "auto":
+        race.require_one_process()
     found = machine(settings.device, settings.precision, settings.threads, shared=True)
     if found.rank:
         _take_part(recipe, path, source, found)
@@ -65,18 +68,29 @@ def train(recipe: Recipe, *, out: str | Path | None, source: Source | None, watc
             _note(recipe, source, staged)
         try:
             dataset = read_dataset(recipe, source if source is not None else recipe.data.path, watch)
-            prepared = prepare(dataset.resolve(recipe), dataset, found)
+            if settings.method == "auto":
+                course = race.start(dataset.resolve(recipe), dataset, staged, time.perf_counter() - start, watch)
+            else:
+                prepared = prepare(dataset.resolve(recipe), dataset, found)
         except MetierError:
             if not resume:  # nothing was fitted that anyone could go on with
                 shutil.rmtree(staged)
             raise
-        prepared.recipe.write(staged / run.RECIPE)
-        watch.say(f"About {_duration(estimate(prepared))} on this machine ({found.device.type}, {found.precision}).")
-        fitted = fit(prepared, staged, watch)
-        found.leave()
+        if settings.method == "auto":
+            course.run()
+            prepared, fitted = standing.winner(course, staged)
+            prepared.recipe.write(staged / run.RECIPE)
+        else:
+            prepared.recipe.write(staged / run.RECIPE)
+            about = _duration(estimate(prepared))
+            watch.say(f"About {about} on this machine ({found.device.type}, {found.precision}).")
+            fitted = fit(prepared, staged, watch)
+            found.leave()
         heads = assess(prepared, fitted, watch)
         fitted.cost["seconds"] = time.perf_counter() - start
         findings = _findings(path, prepared, fitted, heads, staged)
+        if settings.method == "auto":
+            findings = replace(findings, race=standing.standing(course))
         _save(prepared, findings, staged)
         return run.seal(path, {"metier": __version__, "data": dataset.fingerprint, "parent": None})
 

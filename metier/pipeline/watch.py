@@ -7,7 +7,7 @@ from typing import Protocol
 from metier.train.loop import Record
 
 
-class Enough(Exception):  # noqa: N818  (it is no mistake of anyone's)
+class Enough(Exception):
     """Raised by the `step` of a watch: the fit ends here, with the best weights that it has had."""
 
 

@@ -1,0 +1,193 @@
+"""Fits the rungs of a race on shares of the data, each within what is left of the budget."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from metier import run
+from metier.errors import MetierError, RecipeError
+from metier.models.machine import versions
+from metier.pipeline import load, sheet
+from metier.pipeline.clock import Clock, Guard
+from metier.pipeline.cuts import Cut
+from metier.pipeline.dataset import Dataset
+from metier.pipeline.fit import estimate
+from metier.pipeline.prepare import Prepared, prepare
+from metier.pipeline.race_log import Log, Result
+from metier.pipeline.rungs import Rung, ladder, price
+from metier.pipeline.sheet import Sheet
+from metier.pipeline.trial import Trial, trial
+from metier.pipeline.watch import Enough
+from metier.recipe import Recipe
+from metier.train.methods import METHODS, Method, epochs
+
+SPEED_TEXTS = 128
+"""Texts that the speed of prediction is measured on."""
+CAUTION = 1.25
+"""What an expected time is multiplied by before it is held against the budget."""
+LEAST = 0.35
+"""A fit that has time for fewer of its epochs than this is not begun."""
+FINISH = 2.0
+"""Seconds that writing a run takes beside what grows with the data."""
+
+
+class Bench:
+    """Where rungs are measured.
+
+    Args:
+        recipe: of the race, resolved.
+        dataset: all of it; its test split is never looked at.
+        cuts: the shares.
+        folder: of the race.
+        guard: hears of progress and ends what takes too long.
+    """
+
+    def __init__(
+        self, recipe: Recipe, dataset: Dataset, cuts: Mapping[float, list[Cut]], folder: Path, guard: Guard
+    ) -> None:
+        self.recipe, self.dataset, self.cuts, self.folder, self.guard = recipe, dataset, cuts, folder, guard
+        self.rungs = {rung.name: rung for rung in ladder(recipe, dataset)}
+        whole = cuts[1.0][0].dataset
+        self.prepared: Prepared = prepare(recipe.but(train={"method": "probe"}), whole)
+        facts = {"recipe": recipe.model_dump(mode="json"), "data": dataset.fingerprint, **versions()}
+        self.log = Log(folder, self.prepared.heads, facts)
+        self.wholes: dict[str, Trial] = {}
+        """What this process fitted on all training texts."""
+        self.failed: dict[str, str] = {}
+        """Why rungs were given up while they were fitted."""
+
+    @property
+    def clock(self) -> Clock:
+        """The budget."""
+        return self.guard.clock
+
+    def expected(self, rung: Rung, share: float) -> float:
+        """Seconds that a rung will take on a share: from its own smaller fits, else from its arithmetic and others'."""
+        draws = len(self.cuts[share])
+        known = [(key[1], item) for key, item in self.log.results.items() if key[0] == rung.name and item.rows]
+        if known:
+            before, item = max(known)
+            return item.seconds / len(self.cuts[before]) * (share / before) * draws
+        if not rung.network:
+            return 0.0
+        ratio = self._ratio(METHODS["full"]) or self._ratio(METHODS["probe"]) or 1.0
+        return price(rung, self.recipe, self.prepared) * share * draws * ratio
+
+    def _ratio(self, like: Method) -> float | None:
+        """Seconds that fits by gradient (or those without) took for each one that their arithmetic had said."""
+        found = None
+        for (_, share), item in self.log.results.items():
+            rung = self.rungs.get(item.name)
+            if rung is None or not rung.network or not item.rows or item.short or rung.method == "contrastive":
+                continue
+            if METHODS[rung.method].gradient == like.gradient:
+                priced = price(rung, self.recipe, self.prepared) * share * len(self.cuts[share])
+                found = item.seconds / max(1e-9, priced)
+        return found
+
+    def reserve(self) -> float:
+        """Seconds that the evaluation of the winner and the report will take."""
+        held = len(self.dataset.examples["valid"]) * 2 + len(self.dataset.examples["test"]) * 3
+        rates = [item.rate for item in self.log.results.values() if item.rate]
+        passes = held / min(rates) if rates else estimate(self.prepared)
+        words = max((item.seconds for item in self.log.results.values() if item.name == "TF-IDF"), default=1.0)
+        probe = max((item.seconds for item in self.log.results.values() if item.name == "probe"), default=1.0)
+        settings = self.recipe.evaluate
+        beside = 1.5 * words * settings.baselines + 0.5 * probe * settings.suspects
+        return FINISH + CAUTION * (passes + beside)
+
+    def left(self) -> float:
+        """Seconds that a rung may still take."""
+        return self.clock.left - self.reserve()
+
+    def measure(self, rung: Rung, share: float) -> Sheet | None:
+        """What a rung says of the judged texts when it is fitted on a share; `None` where that was not possible."""
+        key = rung.name, share
+        if key not in self.log.results:
+            self.guard.say(f"race: {rung.name} on {self.cuts[share][0].rows} texts, {self.clock.left:.0f} s left")
+            try:
+                found = self._network(rung, share) if rung.network else self._baseline(rung, share)
+            except MetierError as error:
+                if rung.method == "probe":
+                    raise
+                found = Result(rung.name, share, impossible=str(error)), None
+            if found is None:
+                return None
+            self.log.add(*found)
+            self.clock.note(now=True)
+        return self.log.sheets.get(key)
+
+    def _baseline(self, rung: Rung, share: float) -> tuple[Result, Sheet | None]:
+        start = time.perf_counter()
+        sheets = [
+            sheet.of_baseline(rung.method, self.prepared.heads, cut, self.recipe.seed) for cut in self.cuts[share]
+        ]
+        whole = [item for item in sheets if item is not None]
+        if not whole:
+            raise RecipeError("There is no such baseline for this task.")
+        result = Result(rung.name, share, self.cuts[share][0].rows, time.perf_counter() - start)
+        return result, sheet.joined(whole)
+
+    def _network(self, rung: Rung, share: float) -> tuple[Result, Sheet] | None:
+        """Every draw of a share; `None` where the time was up before the first one was done."""
+        sheets, seconds, rate, size, short = [], 0.0, 0.0, 0, False
+        recipe, cutback = self._fitting(rung, share)
+        for cut in self.cuts[share]:
+            try:
+                with self.guard.keeping(self.reserve() + self._judging(cut)):
+                    found = trial(recipe, cut.dataset, self.folder / "fit", self.guard)
+            except Enough:
+                self.failed[rung.name] = "its fit took longer than what was left"
+                break
+            short = short or self.guard.fired or cutback
+            seconds += found.seconds
+            sheets.append(sheet.of_trial(found, cut))
+            if not rate:
+                rate, size = _speed(found, cut), _size(found)
+            if share == 1.0:
+                self.wholes[rung.name] = found
+                self.log.keep_weights(rung.name, found.prepared.network, self.guard.records)
+        if not sheets:
+            return None
+        rows = self.cuts[share][0].rows
+        planned = epochs(recipe.train, rows) or None
+        result = Result(rung.name, share, rows, seconds, rate, size, planned, short)
+        return result, sheet.joined(sheets)
+
+    def _fitting(self, rung: Rung, share: float) -> tuple[Recipe, bool]:
+        """The recipe of a rung, and whether it has fewer epochs than planned because there is no time for all."""
+        recipe = rung.recipe(self.recipe, self.cuts[1.0][0].rows)
+        fraction = self.left() / max(1e-9, CAUTION * self.expected(rung, share))
+        planned = epochs(recipe.train, self.cuts[share][0].rows)
+        if fraction >= 1 or not planned:
+            return recipe, False
+        return recipe.but(train={"epochs": max(1.0, math.floor(planned * max(LEAST, fraction)))}), True
+
+    def _judging(self, cut: Cut) -> float:
+        """Seconds that judging a fit takes."""
+        rates = [item.rate for item in self.log.results.values() if item.rate]
+        return len(cut.judged) / min(rates) if rates else 0.0
+
+
+def _speed(found: Trial, cut: Cut) -> float:
+    """Texts a second from strings to answers."""
+    documents = [example.document for example in cut.judged[:SPEED_TEXTS]]
+    start = time.perf_counter()
+    found.prepared.runtime.predict(documents)
+    return len(documents) / (time.perf_counter() - start)
+
+
+def _size(found: Trial) -> int:
+    """Bytes of what a run of this network would keep."""
+    with TemporaryDirectory(prefix="metier-") as folder:
+        load.save_runtime(found.prepared.runtime, Path(folder))
+        return sum(item.stat().st_size for item in Path(folder).rglob("*") if item.is_file())
+
+
+def folder_of(staged: Path) -> Path:
+    """Where a race in a staged run keeps its rungs: gone when the run is sealed."""
+    return staged / run.CHECKPOINT / "race"

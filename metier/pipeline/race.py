@@ -1,0 +1,284 @@
+"""The race: fits the cheapest method first, climbs while the next one is expected to pay, and stays in its budget.
+
+Small fits decide. Each rung is fitted on a quarter and on half of the training texts and judged by the validation split
+and the training texts that it has not seen, which is many more than a validation split has; two points and a power law
+say what all of the texts would give (see `evaluate.learning_curve`). The dear rungs go through successive halving
+(Jamieson & Talwalkar 2016): all of them on a quarter, the better half on half, the winner on everything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from metier.errors import RecipeError
+from metier.evaluate.learning_curve import NOISE, Point, forecast
+from metier.models.machine import processes
+from metier.pipeline.clock import Clock, Guard, spent_before
+from metier.pipeline.cuts import cuts
+from metier.pipeline.dataset import Dataset
+from metier.pipeline.fit import estimate
+from metier.pipeline.measure import CAUTION, LEAST, Bench, folder_of
+from metier.pipeline.rungs import Rung
+from metier.pipeline.watch import Watch
+from metier.recipe import Recipe
+
+CLOCK = "clock.json"
+FIRST = 2.0
+"""How much longer than its arithmetic says the first rung may take, before anything was measured."""
+STEEP = 0.5
+"""The exponent at which an error that was measured once could fall at best."""
+WON, BASELINE, UNDER, BEATEN = "won", "baseline", "under the margin", "beaten on a part of the data"
+NO_TIME, IMPOSSIBLE = "no time", "not possible"
+
+
+class Race:
+    """Climbs the ladder on a bench; afterwards `leader` is the rung that won and `fates` what became of each.
+
+    Args:
+        bench: where rungs are measured.
+    """
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.rungs = list(bench.rungs.values())
+        self.margin = bench.recipe.race.margin / 100
+        self.shares = [share for share in bench.cuts if share < 1.0]
+        self.fates: dict[str, tuple[str, str]] = {}
+        """By rung: its fate, and the reason where there is more to say."""
+        self.leader: Rung | None = None
+
+    def run(self) -> Rung:
+        """Climbs. Raises `RecipeError` where the time was up before the first rung was fitted."""
+        for rung in (rung for rung in self.rungs if rung.cheap):
+            self._cheap(rung)
+        if self.leader is None:
+            raise self._too_small()
+        self._climb([rung for rung in self.rungs if not rung.cheap])
+        self.fates[self.leader.name] = WON, ""
+        return self.leader
+
+    def require_time(self) -> None:
+        """Raises `RecipeError` where reading has left no time for the first rung."""
+        bench = self.bench
+        if not bench.log.results and bench.left() < FIRST * estimate(bench.prepared):
+            raise self._too_small()
+
+    # -- the cheap rungs -----------------------------------------------------------------------------------------
+    def _cheap(self, rung: Rung) -> None:
+        """Fits a cheap rung: on all texts at any rate, on parts of them where there is time for it."""
+        bench = self.bench
+        whole = bench.expected(rung, 1.0)
+        if not rung.network and whole > bench.left() / 4:
+            self.fates[rung.name] = NO_TIME, _needs(whole, bench)
+            return
+        for share in self.shares if rung.method != "zero_shot" else self.shares[-1:]:
+            spare = CAUTION * (bench.expected(rung, share) + bench.expected(rung, 1.0))
+            if spare < bench.left():
+                bench.measure(rung, share)
+        if bench.measure(rung, 1.0) is None:
+            self._explain(rung)
+        elif not rung.network:
+            self.fates[rung.name] = BASELINE, ""
+        else:
+            self._compare(rung)
+
+    def _compare(self, rung: Rung) -> None:
+        """A rung that is fitted on everything leads if it gains the margin."""
+        if self.leader is None:
+            self.leader = rung
+            return
+        gain = self._gain(rung, self.leader)
+        if gain >= self.margin:
+            self.fates[self.leader.name] = UNDER, ""
+            self.leader = rung
+        else:
+            self.fates[rung.name] = UNDER, f"{100 * gain:+.1f} points"
+
+    def _too_small(self) -> RecipeError:
+        bench = self.bench
+        needed = bench.clock.spent + bench.reserve() + 2 * FIRST * estimate(bench.prepared)
+        return RecipeError(
+            f"A budget of {bench.clock.budget:g} s is too small: reading took {bench.clock.spent:.1f} s, and not even "
+            "the first rung, the probe, can be fitted and measured in the rest.",
+            expected=f"race.budget of at least about {math.ceil(max(needed, 1.2 * bench.clock.budget))} s",
+        )
+
+    # -- the dear rungs ------------------------------------------------------------------------------------------
+    def _climb(self, rungs: list[Rung]) -> None:
+        """Successive halving, and the last one against whoever leads."""
+        assert self.leader is not None
+        room = 1.0 - self._best()
+        if room < self.margin:
+            for rung in rungs:
+                self.fates[rung.name] = UNDER, f"only {100 * room:.1f} points are left to gain"
+            return
+        alive, stages = self._plan(rungs)
+        for share in stages:
+            alive = self._heat(alive, share)
+        for rung in alive[1:]:
+            self.fates[rung.name] = BEATEN, ""
+        if alive and self._affordable(alive[0]):
+            if self.bench.measure(alive[0], 1.0) is None:
+                self._explain(alive[0])
+            else:
+                self._compare(alive[0])
+
+    def _plan(self, rungs: list[Rung]) -> tuple[list[Rung], list[float]]:
+        """The rungs that there is time for, and the shares of the data on which they meet.
+
+        As many as possible, then on as many shares as possible; the whole way is counted for the dearest of those
+        that may be left. One rung alone, without time for all of its epochs, goes straight to all of the data.
+        """
+        wanted = sorted(rungs, key=lambda rung: (rung.method != "contrastive", rung.effort, rung.method != "full"))
+        whole = {rung.name: self.bench.expected(rung, 1.0) for rung in wanted}
+        left = self.bench.left()
+        for count in range(len(wanted), 0, -1):
+            for stages in (self.shares, self.shares[:1], []):
+                if (count == 1 or stages) and CAUTION * self._cost(wanted[:count], stages) < left:
+                    for rung in wanted[count:]:
+                        self.fates[rung.name] = NO_TIME, _needs(whole[rung.name], self.bench)
+                    return wanted[:count], list(stages)
+        for rung in wanted[1:]:
+            self.fates[rung.name] = NO_TIME, _needs(whole[rung.name], self.bench)
+        return wanted[:1], []
+
+    def _cost(self, rungs: Sequence[Rung], stages: Sequence[float]) -> float:
+        """Seconds of successive halving at worst."""
+        left, total = sorted(rungs, key=lambda rung: -self.bench.expected(rung, 1.0)), 0.0
+        for share in stages:
+            total += sum(self.bench.expected(rung, share) for rung in left)
+            left = left[: -(-len(left) // 2)]
+        return total + self.bench.expected(left[0], 1.0)
+
+    def _heat(self, rungs: list[Rung], share: float) -> list[Rung]:
+        """All rungs on a share; the better half of those that may still gain the margin, the best first."""
+        found: list[tuple[float, Rung]] = []
+        for rung in rungs:
+            enough = CAUTION * (self.bench.expected(rung, share) + LEAST * self.bench.expected(rung, 1.0))
+            if enough > self.bench.left() and (rung.name, share) not in self.bench.log.results:
+                self.fates[rung.name] = NO_TIME, _needs(enough, self.bench)
+            elif (sheet := self.bench.measure(rung, share)) is None:
+                self._explain(rung)
+            else:
+                found.append((sheet.score(), rung))
+        found.sort(key=lambda item: -item[0])
+        better = [rung for _, rung in found[: -(-len(found) // 2)]]
+        for _, rung in found[len(better) :]:
+            self.fates[rung.name] = BEATEN, ""
+        alive = []
+        for rung in better:
+            gain = self._hoped(rung)
+            if gain < self.margin:
+                self.fates[rung.name] = UNDER, f"{100 * gain:+.1f} points expected"
+            else:
+                alive.append(rung)
+        return alive
+
+    def _affordable(self, rung: Rung) -> bool:
+        """Whether a fit on everything fits into the rest of the budget, with fewer epochs if need be."""
+        needed = self.bench.expected(rung, 1.0)
+        if CAUTION * LEAST * needed < self.bench.left() or (rung.name, 1.0) in self.bench.log.results:
+            return True
+        self.fates[rung.name] = NO_TIME, _needs(needed, self.bench)
+        return False
+
+    def _explain(self, rung: Rung) -> None:
+        """Why there is no figure of a rung."""
+        reasons = [
+            item.impossible for key, item in self.bench.log.results.items() if key[0] == rung.name and item.impossible
+        ]
+        if reasons:
+            self.fates[rung.name] = IMPOSSIBLE, reasons[0]
+        else:
+            self.fates[rung.name] = NO_TIME, self.bench.failed.get(rung.name, "")
+
+    # -- figures -------------------------------------------------------------------------------------------------
+    def points(self, rung: Rung) -> list[Point]:
+        """The learning curve as it was measured."""
+        log = self.bench.log
+        found = []
+        for share in self.bench.cuts:
+            sheet = log.sheets.get((rung.name, share))
+            if sheet is not None:
+                found.append(Point(log.results[rung.name, share].rows, sheet.score(), sheet.deviation()))
+        return found
+
+    def _best(self) -> float:
+        """The score of whoever leads: on all texts as forecast from parts and as measured, whichever is lower."""
+        assert self.leader is not None
+        rows = self.bench.cuts[1.0][0].rows
+        return forecast(self.points(self.leader), [rows])[0].score
+
+    def _parts(self, rung: Rung, shares: Sequence[float]) -> list[Point]:
+        """The curve at some shares of the data, all of them judged by the same texts."""
+        log = self.bench.log
+        return [Point(log.results[rung.name, share].rows, log.sheets[rung.name, share].score()) for share in shares]
+
+    def _hoped(self, rung: Rung) -> float:
+        """What a rung is expected to gain on all texts over whoever leads; after one point what it can at best."""
+        assert self.leader is not None
+        own = [share for share in self.shares if (rung.name, share) in self.bench.log.sheets]
+        gain = self._forecast_gain(rung, self.leader)
+        if len(own) > 1 and gain is not None:
+            return gain[0]
+        error = (1.0 - self._parts(rung, own)[-1].score) * own[-1] ** STEEP
+        return 1.0 - error - self._best()
+
+    def _forecast_gain(self, rung: Rung, other: Rung) -> tuple[float, float] | None:
+        """How much better a rung would be on all texts, from parts that both were fitted on, and how sure that is."""
+        sheets = self.bench.log.sheets
+        both = [share for share in self.shares if (rung.name, share) in sheets and (other.name, share) in sheets]
+        if not both:
+            return None
+        rows = self.bench.cuts[1.0][0].rows
+        ends = [forecast(self._parts(one, both), [rows])[0].score for one in (rung, other)]
+        _, error = sheets[rung.name, both[-1]].gain(sheets[other.name, both[-1]])
+        return ends[0] - ends[1], math.hypot(error / both[-1], NOISE)
+
+    def _gain(self, rung: Rung, other: Rung) -> float:
+        """How much better a rung is on all texts: what the parts say and what was measured, each by its precision."""
+        sheets = self.bench.log.sheets
+        gains = [sheets[rung.name, 1.0].gain(sheets[other.name, 1.0], valid=True)]
+        expected = self._forecast_gain(rung, other)
+        if expected is not None:
+            gains.append(expected)
+        weights = [1.0 / (error**2 + NOISE**2) for _, error in gains]
+        return sum(weight * gain for weight, (gain, _) in zip(weights, gains, strict=True)) / sum(weights)
+
+
+def _needs(seconds: float, bench: Bench) -> str:
+    return f"about {seconds:.0f} s needed, {max(0.0, bench.left()):.0f} s left"
+
+
+def require_one_process() -> None:
+    """Raises `RecipeError` where several processes share a fit."""
+    if processes() > 1:
+        raise RecipeError("A race cannot share several processes.", hint="one process, then the winner's recipe")
+
+
+def start(recipe: Recipe, dataset: Dataset, staged: Path, spent: float, watch: Watch) -> Race:
+    """A race at its beginning, or where it was cut off.
+
+    Args:
+        recipe: resolved.
+        dataset: what it describes.
+        staged: the folder of the run.
+        spent: seconds that this process took to read.
+        watch: hears of progress.
+
+    Raises `RecipeError` for what cannot be raced, and where the budget is too small for the first rung.
+    """
+    if recipe.data.unlabelled or recipe.ensemble.members > 1:
+        what = "data.unlabelled" if recipe.data.unlabelled else "ensemble.members"
+        raise RecipeError(
+            f"A race is run between single fits on labelled texts; {what} comes afterwards.",
+            hint="race without it, then train with the winner's recipe and with it",
+        )
+    folder = folder_of(staged)
+    folder.mkdir(parents=True, exist_ok=True)
+    clock = Clock(recipe.race.budget, spent + spent_before(folder / CLOCK), folder / CLOCK)
+    race = Race(Bench(recipe, dataset, cuts(recipe, dataset), folder, Guard(watch, clock)))
+    race.require_time()
+    return race
