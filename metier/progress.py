@@ -14,8 +14,10 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from metier.evaluate.findings import Findings
+from metier.evaluate.search_page import value_text
 
 if TYPE_CHECKING:
+    from metier.evaluate.search_page import Searched
     from metier.train.loop import Record
 
 LINE_SECONDS = 10.0
@@ -131,6 +133,29 @@ def show_seeds(summary: Mapping[str, Any], stream: IO[str]) -> None:
             [name, line["name"], f"{_figure(line['value'])} ± {_figure(line['sd'])}", str(len(summary["seeds"]))]
         )
     _table(["head", "metric", "mean ± sd", "seeds"], rows, stream)
+
+
+def show_search(found: Searched, stream: IO[str], best: int = 10) -> None:
+    """The best trials of a search, what matters, and where its files are."""
+    rows = [
+        [
+            str(one.number),
+            _figure(one.score),
+            f"{one.seconds:.1f}",
+            *(value_text(one.values.get(key)) for key in found.parameters),
+        ]
+        for one in found.whole[:best]
+    ]
+    _table(["trial", "score", "seconds", *found.parameters], rows, stream)
+    if found.importance:
+        rows = [[key, f"{found.importance.get(key, 0.0):.0%}"] for key in found.parameters]
+        _table(["parameter", "importance"], rows, stream)
+    counts = f"{found.count('whole')} whole, {found.count('cut short')} cut short, {found.count('failed')} failed"
+    Console(file=stream, highlight=False).print(
+        f"trials  {counts}\nrecipe  {found.recipe}\npage    {found.recipe.with_name('search.html')}",
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 def show_runs(found: Sequence[Mapping[str, Any]], folder: Path, stream: IO[str]) -> None:

@@ -10,11 +10,14 @@ from typing import NoReturn
 
 import typer
 
-from metier.cli import fit, look, use  # noqa: F401  (each adds its commands)
+from metier.cli import fit, look, search, use  # noqa: F401  (each adds its commands)
 from metier.cli.options import app
 from metier.errors import MetierError, MissingExtra
 
-EXTRAS = {"torch": "train", "transformers": "train", "accelerate": "train", "huggingface_hub": "train"}
+EXTRAS = {
+    "torch": "train", "transformers": "train", "accelerate": "train", "huggingface_hub": "train",
+    "optuna": "search", "sqlalchemy": "search", "psycopg": "search",
+}  # fmt: skip
 """What the base install lacks, and the extra that brings it."""
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """What typer raises for unknown commands, flags and values; it has no public name of its own."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from metier.errors import RecipeError
 
 if TYPE_CHECKING:
     from metier.progress import Progress
@@ -29,6 +32,18 @@ Label = Annotated[list[str] | None, typer.Option("--label", help="A column to le
 RunPath = Annotated[Path, typer.Argument(help="A run folder.")]
 Threads = Annotated[int, typer.Option(min=0, help="Processor threads; 0: all.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+
+
+def seconds_of(text: str) -> float:
+    """`90s`, `30m`, `1h30m`, or a number of seconds. Raises `RecipeError` for anything else."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smh])", text.strip().lower())
+    if "".join(number + unit for number, unit in parts) == text.strip().lower() and parts:
+        found = sum(float(number) * {"s": 1, "m": 60, "h": 3600}[unit] for number, unit in parts)
+    else:
+        found = float(text) if re.fullmatch(r"\d+(\.\d+)?", text.strip()) else 0.0
+    if found <= 0:
+        raise RecipeError(f"{text!r} is no length of time.", expected="such as 90s, 30m or 1h30m")
+    return found
 
 
 def progress() -> Progress:

@@ -19,6 +19,20 @@ FURTHER = (
 ROUND = "Round {round}: {count} unlabelled texts had a score of {score} or more; then {value} on the validation split."
 ROUND_EMPTY = "Round {round}: no unlabelled text had a score of {score} or more."
 ROUND_KEPT = "The weights of round {round} were kept (0: without unlabelled texts)."
+COPIES = (
+    "{made} training texts were made by {kind}: {kept} were kept, {repeated} repeated another text, {disagreed} were "
+    "thrown away because the probe reads them otherwise."
+)
+NO_COPIES = "No training text could be changed by {kind}: there is no word in them that it knows what to do with."
+NAMED = "No label was learned from: texts were compared with the names of the labels."
+PROMPTED = "No label was learned from: a language model was asked for one of them."
+SHOWN = "The model was shown {count} labelled texts beside each one that it answered."
+UNLABELLED = "{count} texts have no label; where no held-out text has one, nothing could be measured."
+MEMBERS = "{head}: on the {split} the members have {values} each, together {value}."
+STUDENT = (
+    "{head}: one network learned what the ensemble says and took its place; on the {split} it has {own}, where the "
+    "ensemble had {value}."
+)
 
 CHINESE: dict[str, str] = {
     # what the page is
@@ -128,7 +142,23 @@ CHINESE: dict[str, str] = {
     "To reach": "目标准确率",
     "floor": "得分下限",
     "answered": "作答比例 ",
+    NAMED: "没有从标签中学习：只将文本与标签的名称相比较。",
+    PROMPTED: "没有从标签中学习：由语言模型从中选出一个标签。",
+    SHOWN: "回答每条文本时，向模型展示了 {count} 条带标签的文本。",
+    UNLABELLED: "{count} 条文本没有标签；若留出的文本都没有标签，则无法评估。",
     CUT: "{split}的 {of} 条文本中有 {count} 条在 {limit} 个词元处被截断。",
+    COPIES: (
+        "用“{kind}”生成了 {made} 条训练文本：保留 {kept} 条，{repeated} 条与其他文本重复，"
+        "{disagreed} 条因探针判断不一致而丢弃。"
+    ),
+    NO_COPIES: "“{kind}”未能改动任何训练文本：文本中没有它能处理的词。",
+    "typos": "错别字",
+    "synonyms": "近义词替换",
+    "insertions": "随机插入",
+    "swaps": "随机交换",
+    "deletions": "随机删除",
+    "masked": "掩码替换",
+    "translate": "回译",
     FURTHER: (
         "使用了 {source} 中的 {texts} 条无标注文本；略去空文本 {empty} 条、重复文本 {duplicates} 条、"
         "已在标注数据中的文本 {known} 条。"
@@ -136,6 +166,8 @@ CHINESE: dict[str, str] = {
     ROUND: "第 {round} 轮：{count} 条无标注文本的得分不低于 {score}；之后验证集指标为 {value}。",
     ROUND_EMPTY: "第 {round} 轮：没有无标注文本的得分达到 {score}。",
     ROUND_KEPT: "保留了第 {round} 轮的权重（0 表示未使用无标注文本）。",
+    MEMBERS: "{head}：在{split}上，各成员分别为 {values}，合在一起为 {value}。",
+    STUDENT: "{head}：单个网络学习集成的回答并取而代之；在{split}上为 {own}，集成为 {value}。",
     # errors
     "Worst errors": "最严重的错误",
     "The mistakes that the model was surest of.": "模型最有把握却答错的文本。",
@@ -178,6 +210,32 @@ CHINESE: dict[str, str] = {
     "Peak memory": "内存峰值",
     "Parameters": "参数量",
     "Stage": "阶段",
+    # a search
+    "Search": "搜索",
+    "Best validation score {score}, of trial {number}": "最佳验证得分 {score}（第 {number} 次试验）",
+    "{whole} trials whole, {cut} cut short, {failed} failed": "{whole} 次试验完成，{cut} 次提前终止，{failed} 次失败",
+    "mean of {count} folds": "{count} 折平均",
+    "Trials": "试验",
+    "trial": "试验",
+    "Score of each trial": "每次试验的得分",
+    "On the validation split; grey: cut short by the median of the others. The line is the best so far.": (
+        "在验证集上；灰色：因低于其他试验的中位数而提前终止。折线为截至当时的最佳得分。"
+    ),
+    "Importance": "重要性",
+    "The share of the differences between trials that each parameter explains (fANOVA).": (
+        "各参数所解释的试验间差异的比例（fANOVA）。"
+    ),
+    "Too few whole trials to say which parameter matters.": "完成的试验太少，无法判断哪个参数重要。",
+    "Best trials": "最佳试验",
+    "Values tried": "试过的取值",
+    "All others": "其余全部",
+    "ended": "结果",
+    "whole": "完成",
+    "cut short": "提前终止",
+    "failed": "失败",
+    "The test split was not looked at: these scores chose the recipe and flatter it.": (
+        "未查看测试集：配方由这些得分选出，因而得分偏高。"
+    ),
 }
 """Chinese by English; braces are filled alike in both."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,15 @@ class Range:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return number and self.low <= value <= self.high and (self.step is None or _steps(value - self.low, self.step))
 
+    def nearest(self, value: float) -> Value | None:
+        """The range's value that is nearest to a positive one, as ratios go; `None` where none is a number."""
+        if self.choice:
+            numbers = [one for one in self.choice if isinstance(one, int | float) and not isinstance(one, bool) and one]
+            return min(numbers, key=lambda one: abs(math.log(one / value)), default=None)
+        if self.step is not None:
+            value = self.low + self.step * round((value - self.low) / self.step)
+        return min(self.high, max(self.low, round(value) if self.whole else value))
+
 
 @dataclass(frozen=True)
 class Space:
@@ -63,12 +73,17 @@ class Space:
     tables: Mapping[str, Any]
     ranges: Mapping[str, Range]
     path: Path
+    given: Mapping[str, Any]
+    """The tables as they were read, ranges included."""
 
     @classmethod
-    def read(cls, path: str | Path) -> Space:
-        """The space in a TOML file. Raises one `RecipeError` that names every mistake in it."""
+    def read(cls, path: str | Path, *, seed: int | None = None) -> Space:
+        """The space in a TOML file, with another seed if one is given.
+
+        Raises one `RecipeError` that names every mistake in it.
+        """
         path = Path(path)
-        return cls.parse(read_tables(path), path)
+        return cls.parse(read_tables(path) | ({} if seed is None else {"seed": seed}), path)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], path: Path) -> Space:
@@ -82,7 +97,7 @@ class Space:
                 ranges[key] = _range(key, given)
             except RecipeError as error:
                 problems.append(error.found)
-        space = cls(tables, ranges, path)
+        space = cls(tables, ranges, path, values)
         problems += space._mistakes()
         if problems:
             raise RecipeError(f"{path}: " + "; ".join(problems))
@@ -106,6 +121,10 @@ class Space:
         plain = self.recipe({})
         found = {key: value_of(plain, key) for key in self.ranges}
         return {key: value for key, value in found.items() if self.ranges[key].holds(value)}
+
+    def logarithmic(self) -> dict[str, bool]:
+        """Whether the values of each range are spaced by ratios."""
+        return {key: one.log for key, one in self.ranges.items()}
 
     def _mistakes(self) -> list[str]:
         """What is wrong with the recipe itself, or with the ends of a range."""

@@ -7,6 +7,7 @@ the smoothed loss falls fastest; or, bolder, a tenth of the rate at which it is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +47,9 @@ class Curve:
         return float(self.rates[SKIPPED + int(self.losses[SKIPPED:].argmin())] / 10)
 
 
-def range_test(fit: Fit, low: float, high: float, steps: int = STEPS) -> Curve:
+def range_test(
+    fit: Fit, low: float, high: float, steps: int = STEPS, tick: Callable[[int], None] = lambda units: None
+) -> Curve:
     """Updates `fit.network` at most `steps` times, at rates from `low` to `high`. Its weights are of no use then.
 
     Args:
@@ -54,6 +57,7 @@ def range_test(fit: Fit, low: float, high: float, steps: int = STEPS) -> Curve:
         low: the first rate.
         high: the last one, if the loss does not explode before.
         steps: updates.
+        tick: told of each update; what it raises ends the test.
 
     Raises `ValueError` where `low` is not below `high`.
     """
@@ -63,6 +67,7 @@ def range_test(fit: Fit, low: float, high: float, steps: int = STEPS) -> Curve:
     rates, losses, average, least = [], [], 0.0, float("inf")
     batches = _endless(fit, steps)
     for step, rate in enumerate(np.geomspace(low, high, steps).tolist()):
+        tick(1)
         loss = _update(fit, batches[step], rate)
         average = SMOOTHING * average + (1 - SMOOTHING) * loss
         smoothed = average / (1 - SMOOTHING ** (step + 1))
