@@ -108,7 +108,8 @@ class _Bounded:
 
 @dataclass
 class TryPage:
-    """One visitor's page. `answered` holds the last answer of each run; `_spoken` are the functions that say everything again in another language."""
+    """One visitor's page. `answered` holds the last answer of each run; `_spoken` are the functions that say everything
+    again, in another language or of another run."""
 
     service: Service
     run: ServedRun

@@ -137,6 +137,60 @@ def test_a_pair_and_an_abstention(browser, site):
         assert "0.33" in page.get_by_role("article", name="urgency").inner_text(), "both texts were read"
 
 
+@pytest.fixture(scope="module")
+def site_of_runs():
+    with served(
+        "--page", "--run", "further <b>", "--run", "a-name-that-is-as-long-as-nobody-would-make-it-20260101"
+    ) as one:
+        yield one
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("width", "locale", "model"), [(1280, "en-GB", "Model"), (390, "en-GB", "Model"), (390, "zh-CN", "模型")]
+)
+def test_another_run_is_chosen_with_the_keyboard(browser, site_of_runs, width, locale, model):
+    with visit(browser, site_of_runs, width=width, locale=locale) as page:
+        choice = page.get_by_role("combobox", name=model)
+        assert choice.evaluate("e => e.selectedOptions[0].text") == "standin-20260101-000000"
+        page.keyboard.type("Nokia profit rose")
+        page.keyboard.press("Control+Enter")
+        page.get_by_role("article", name="sentiment").wait_for()
+        page.keyboard.press("Shift+Tab")  # the two buttons come between
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Shift+Tab")
+        assert page.evaluate("document.activeElement.tagName") == "SELECT"
+        page.keyboard.press("ArrowDown")
+        page.get_by_role("article", name="sentiment").wait_for(state="detached")
+        page.locator("textarea").nth(1).wait_for()  # this one reads pairs
+        assert page.locator("textarea").first.input_value() == "Nokia profit rose", "what was typed stays"
+        page.locator("textarea").first.press("Control+Enter")
+        page.locator(".m-number").wait_for()
+        assert page.title() == "Metier · further <b>"
+        assert "further &lt;b" not in page.locator("footer.m-about").inner_text()
+        page.wait_for_url("**/?run=further*")
+        page.reload()
+        page.locator("textarea").first.wait_for()
+        assert choice.evaluate("e => e.selectedOptions[0].text") == "further <b>", "the address names the run"
+        choice.select_option("standin-20260101-000000")
+        page.locator("textarea").nth(1).wait_for(state="hidden")
+        box = choice.bounding_box()
+        assert box["height"] >= 44, "large enough for a thumb"
+
+
+@pytest.mark.browser
+def test_the_answer_of_a_run_is_seen_again(browser, site_of_runs):
+    with visit(browser, site_of_runs, locale="en-GB") as page:
+        predict(page, "Nokia profit rose")
+        choice = page.get_by_role("combobox", name="Model")
+        choice.select_option("further <b>")
+        page.get_by_text("What this model answers").wait_for()
+        page.get_by_role("button", name="切换到中文").click()
+        page.get_by_text("此模型的预测内容").wait_for()
+        page.get_by_role("combobox", name="模型").select_option("standin-20260101-000000")
+        assert "准确率" in page.get_by_role("article", name="sentiment").inner_text()
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize(
     ("text", "said"), [("   ", "Type a text first"), ("REFUSE", "<e1> and <e2>"), ("EXPLODE", "Something went wrong")]
@@ -161,8 +215,11 @@ def test_what_is_typed_is_never_markup(browser, site):
 def test_the_page_asks_for_a_key(browser, tmp_path):
     keys = tmp_path / "keys"
     keys.write_text("open-sesame")
-    with served("--page", "--keys", keys) as own:
-        assert "standin" not in httpx.get(own.url).text, "nothing of the run is told before a key is"
+    with served("--page", "--keys", keys, "--run", "further") as own:
+        for address in (own.url, f"{own.url}/?run=further"):
+            told = httpx.get(address).text
+            assert "standin" not in told, "nothing of the run is told before a key is"
+            assert "further" not in told
         with visit(browser, own, locale="en-GB", wait="input") as page:
             page.get_by_label("API key").fill("wrong")
             page.keyboard.press("Enter")
@@ -174,6 +231,7 @@ def test_the_page_asks_for_a_key(browser, tmp_path):
             assert "standin-20260101" in page.locator("header").first.inner_text()
             page.get_by_role("button", name="切换到中文").click()
             page.get_by_role("button", name="Switch to English").wait_for()
+            page.get_by_role("combobox", name="模型").wait_for()
 
 
 @pytest.mark.browser
