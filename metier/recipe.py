@@ -73,6 +73,14 @@ class HeadPart(Part):
     names: dict[str, str] = {}
     """What labels mean in words, where their names do not say it: `{"1": "positive"}`."""
 
+    @model_validator(mode="after")
+    def _own(self) -> Self:
+        if self.text and not self.path:
+            raise ValueError(f"the head of {self.column!r} has text but no path; data.text names the columns of data.path")
+        if len(self.text) > 2:
+            raise ValueError(f"the head of {self.column!r} takes one text column, or two for a pair of texts")
+        return self
+
 
 class ModelPart(Part):
     """The pretrained encoder and how texts enter it."""
@@ -113,6 +121,8 @@ class TrainPart(Part):
     focal: Annotated[float, Field(ge=0)] = 0.0
     """Gamma of the focal loss, which turns to the hard examples; 0: off."""
     class_weights: Literal["none", "balanced"] = "none"
+    sampling: Annotated[float, Field(ge=1, le=100)] = 1.0
+    """The temperature at which rows are drawn from several sources: 1 as many as there are, more: more evenly."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     head_start: Literal["probe", "random"] = "probe"
     patience: Annotated[int, Field(ge=0)] = 0
@@ -189,6 +199,12 @@ class AugmentPart(Part):
     agree: bool = True
     """Whether a copy is thrown away that the probe gives another label than its text."""
 
+    @model_validator(mode="after")
+    def _there_and_back(self) -> Self:
+        if len(self.translate) not in (0, 2):
+            raise ValueError("augment.translate takes two folders, a model that translates there and one back")
+        return self
+
 
 class SemiPart(Part):
     """How the texts of `data.unlabelled` are used."""
@@ -227,6 +243,8 @@ class EnsemblePart(Part):
     """One fit a seed, or one fit with as many cycles of its learning rate."""
     distil: bool = False
     """Whether one network is fitted to what they say together, and takes their place."""
+    temperature: Annotated[float, Field(ge=1, le=20)] = 2.0
+    """Of the probabilities that it is fitted to."""
 
 
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -300,10 +318,14 @@ class Recipe(Part):
         return cls.parse(read_tables(path), str(path)).beside(Path(path))
 
     def beside(self, path: Path) -> Recipe:
-        """The recipe with the files of `data` understood relative to the file `path`, where they are there."""
-        named = {key: getattr(self.data, key) for key in ("path", "unlabelled")}
-        there = {key: path.parent / file for key, file in named.items() if file and not Path(file).is_absolute()}
-        return self.but(data={key: str(file) for key, file in there.items() if file.exists()})
+        """The recipe with its files of data understood relative to the file `path`, where they are there."""
+
+        def found(file: str) -> str:
+            there = path.parent / file
+            return str(there) if file and not Path(file).is_absolute() and there.exists() else file
+
+        heads = {name: {**head.model_dump(), "path": found(head.path)} for name, head in self.heads.items()}
+        return self.but(data={key: found(getattr(self.data, key)) for key in ("path", "unlabelled")}, heads=heads)
 
     def write(self, path: Path) -> None:
         """The resolved recipe as TOML; keys that are `None` are left out."""

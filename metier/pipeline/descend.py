@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from metier import run
+from metier.models.adapters import Adapter, attach
 from metier.models.machine import versions
+from metier.models.table import Batch
 from metier.pipeline.prepare import Prepared, headline
 from metier.pipeline.watch import Enough, Watch
-from metier.train import checkpoint, loop
+from metier.train import checkpoint, loop, weights
 from metier.train.finetune import Attach, Job, assemble, validation_loss
 from metier.train.methods import METHODS, frozen_layers
 from metier.train.track import Tracker
+
+if TYPE_CHECKING:
+    from metier.models.adapters.lowrank import Ranks
 
 
 def descend(prepared: Prepared, staged: Path, watch: Watch) -> dict[str, Any]:
     """Fits the network of a run where it stands, or goes on from the checkpoint in `staged`; returns what it cost."""
     recipe, tables = prepared.recipe, prepared.tables
-    job = Job(prepared.network, prepared.machine, tables["train"], tables["valid"], recipe, prepared.loss_options())
+    both, options = (tables["train"], tables["valid"]), prepared.loss_options()
+    job = Job(prepared.network, prepared.machine, *both, recipe, options, prepared.teacher)
 
     def evaluate(attach: Attach) -> Mapping[str, float]:
         found = headline(prepared, "valid", prepared.runtime.logits(tables["valid"], attach))
@@ -35,7 +41,10 @@ def descend(prepared: Prepared, staged: Path, watch: Watch) -> dict[str, Any]:
     frozen = frozen_layers(recipe.train, prepared.network.encoder.depth)
     if frozen:
         watch.stage("frozen layers", len(tables["train"].rows) + len(tables["valid"].rows))
+    adapter = put_beside(prepared)
     fit = assemble(job, evaluate if len(tables["valid"].rows) else None, folder, watch.tick)
+    if adapter is not None and adapter.ranks is not None:
+        _give_ranks(fit, adapter.ranks)
     if checkpoint.read(fit, folder, facts(prepared)):
         watch.say(f"Resuming at step {fit.state.step}.")
     prepared.machine.own_noise(recipe.seed + fit.state.step)
@@ -43,6 +52,26 @@ def descend(prepared: Prepared, staged: Path, watch: Watch) -> dict[str, Any]:
     spent = _drive(prepared, fit, staged, watch)
     loop.restore_best(fit)
     return {**spent, "steps": fit.state.step, "best_metric": fit.state.best_value}
+
+
+def put_beside(prepared: Prepared) -> Adapter | None:
+    """What the method puts beside the encoder, from here on frozen; `None` where it puts nothing there."""
+    recipe = prepared.recipe
+    if not METHODS[recipe.train.method].adapter:
+        return None
+    return attach(prepared.network.encoder, recipe.train.method, recipe.adapter, prepared.backbone)
+
+
+def _give_ranks(fit: loop.Fit, ranks: Ranks) -> None:
+    """AdaLoRA's part in every step: its regulariser, and the ranks that are taken away."""
+    objective = fit.objective
+
+    def regularised(batch: Batch) -> Iterator[Any]:
+        yield from objective(batch)
+        yield ranks.term()
+
+    ranks.plan(loop.updates(fit))
+    fit.objective, fit.after_step, fit.beside = regularised, ranks.after_step, ranks
 
 
 def _drive(prepared: Prepared, fit: loop.Fit, staged: Path, watch: Watch) -> dict[str, float | None]:
@@ -54,6 +83,9 @@ def _drive(prepared: Prepared, fit: loop.Fit, staged: Path, watch: Watch) -> dic
         for record in loop.steps(fit):
             record.rate *= base
             tracker.write(record)
+            if record.ended and fit.settings.cycles > 1:
+                file = staged / run.CHECKPOINT / weights.snapshot(record.ended)
+                weights.write(prepared.network, file, facts(prepared))
             try:
                 watch.step(record)
             except Enough:

@@ -12,12 +12,14 @@ import numpy as np
 
 from metier.models.machine import cpu_rate, seeded
 from metier.models.table import Table
+from metier.pipeline.augment import augment, growth
 from metier.pipeline.descend import descend
 from metier.pipeline.prepare import Prepared, headline
+from metier.pipeline.prompting import ask
 from metier.pipeline.watch import Watch
 from metier.predict.runtime import Logits
 from metier.train import loop, probe
-from metier.train.methods import METHODS, epochs, frozen_layers
+from metier.train.methods import METHODS, PROMPTING, epochs, frozen_layers
 from metier.train.track import Tracker
 
 PROBE_ROWS = 40_000
@@ -49,7 +51,9 @@ def estimate(prepared: Prepared) -> float:
     total = sum(weight.numel() for weight in encoder.parameters()) - encoder.words.weight.numel()
     free = 1 - frozen_layers(settings, encoder.depth) / max(1, encoder.depth)
     tokens = {split: int(table.rows.bounds[-1]) for split, table in prepared.tables.items()}
-    count = epochs(settings, len(prepared.tables["train"].lengths))
+    more = growth(prepared.recipe)
+    tokens["train"] *= more
+    count = epochs(settings, len(prepared.tables["train"].lengths) * more)
     fit = tokens["train"] * count * 6 * total * free if METHODS[settings.method].gradient else 0.0
     looks = (
         tokens["train"] * (2 - free) + tokens["valid"] * (count * settings.evaluations * free + 2) + tokens["test"] * 2
@@ -64,8 +68,7 @@ def fit(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
     start = time.perf_counter()
     network = prepared.network
     with seeded(prepared.recipe.seed):
-        if prepared.machine.rank == 0:
-            _probe(prepared, fitted, watch)
+        _begin(prepared, fitted, watch)
         if METHODS[prepared.recipe.train.method].gradient:
             if prepared.recipe.train.head_start == "random":
                 probe.restart(network)
@@ -81,11 +84,22 @@ def fit(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
 
 
 def look(prepared: Prepared, watch: Watch) -> Fitted:
-    """What the probe says, as at the beginning of `fit`; the encoder stays as it is."""
+    """What a fit begins with, alone: copies of texts, and the probe; the encoder stays as it is."""
     fitted = Fitted()
     with seeded(prepared.recipe.seed):
-        _probe(prepared, fitted, watch)
+        _begin(prepared, fitted, watch)
     return fitted
+
+
+def _begin(prepared: Prepared, fitted: Fitted, watch: Watch) -> None:
+    augment(prepared, watch, judged=False)
+    if prepared.machine.rank == 0:
+        if prepared.recipe.train.method in PROMPTING:
+            ask(prepared, watch)
+        else:
+            _probe(prepared, fitted, watch)
+    if augment(prepared, watch, judged=True) and prepared.recipe.train.method == "probe":
+        _probe(prepared, fitted, watch)
 
 
 def _probe(prepared: Prepared, fitted: Fitted, watch: Watch) -> None:

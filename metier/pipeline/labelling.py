@@ -51,6 +51,18 @@ def calibrated(prepared: Prepared) -> dict[str, Task]:
     return tasks
 
 
+def measured(prepared: Prepared, split: str) -> dict[str, float]:
+    """The headline metric of each head on a split, calibrated on the validation split."""
+    table, examples = prepared.tables[split], prepared.dataset.examples[split]
+    logits, pieces, found = prepared.runtime.logits(table), _pieces(table), {}
+    for name, task in calibrated(prepared).items():
+        there = [index for index, example in enumerate(examples) if name in example.targets]
+        said = task.decode([logits[name][index] for index in there], [pieces[index] for index in there])
+        counts = task.statistics(golds(examples, name), said)
+        found[name] = float(task.headline(counts.sum(axis=0))) if there else 0.0
+    return found
+
+
 def _pieces(table: Any) -> list[list[Encoding]]:
     return [[table.encoding(row) for row in rows] for rows in table.pieces()]
 

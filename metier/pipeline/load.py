@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from itertools import count, takewhile
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -11,27 +13,43 @@ from tokenizers import Tokenizer
 
 from metier import run as folder
 from metier import tasks
-from metier.errors import RunError
-from metier.models.backbone import build_encoder, describe_encoder
-from metier.models.machine import machine
+from metier.errors import BackboneError, RunError
+from metier.models import backbone as backbones
+from metier.models.adapters import restore
+from metier.models.backbone import Backbone, build_encoder, describe_encoder
+from metier.models.encoder import Encoder
+from metier.models.ensemble import Ensemble, assembled, networks_of, own_weights
+from metier.models.hub import HubEncoder
+from metier.models.machine import Machine, machine, seeded
 from metier.models.network import Network
 from metier.models.tokeniser import Tokeniser
 from metier.predict.runtime import Runtime
 from metier.recipe import Recipe
 from metier.run import Run
 
-WEIGHTS, TOKENIZER, LABELS, ENCODER = "model.safetensors", "tokenizer.json", "labels.json", "encoder.json"
+WEIGHTS, ADAPTER = "model.safetensors", "adapter.safetensors"
+MEMBER = "member-{}.safetensors"
+TOKENIZER, LABELS, ENCODER = "tokenizer.json", "labels.json", "encoder.json"
 
 
 def save_runtime(runtime: Runtime, path: Path) -> None:
-    """Weights, tokenizer, heads and the encoder's shape, each written whole or not at all."""
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in runtime.network.state_dict().items()}
+    """Weights, tokenizer, heads and the encoder's shape, each written whole or not at all.
+
+    Of a network with an adapter, the adapter and the heads alone; the backbone's hash stands beside them. Of an
+    ensemble's further members, what is not the first one's.
+    """
+    first, *others = networks_of(runtime.network)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in _kept(first).items()}
+    adapter = first.encoder.adapter
+    encoder = describe_encoder(first.encoder) | ({} if adapter is None else {"adapter": adapter.describe()})
     try:
-        folder.write_bytes(path / WEIGHTS, save(weights))
+        folder.write_bytes(path / (WEIGHTS if adapter is None else ADAPTER), save(weights))
+        for number, member in enumerate(others, 1):
+            folder.write_bytes(path / MEMBER.format(number), save(own_weights(first, member)))
         folder.write_text(path / TOKENIZER, runtime.tokeniser.tokenizer.to_str())
         heads = {name: task.describe() for name, task in runtime.tasks.items()}
         folder.write_text(path / LABELS, json.dumps(heads, ensure_ascii=False, indent=1))
-        folder.write_text(path / ENCODER, json.dumps(describe_encoder(runtime.network.encoder), indent=1, default=str))
+        folder.write_text(path / ENCODER, json.dumps(encoder, indent=1, default=str))
     except OSError as error:
         raise RunError(
             f"The run could not be saved in {path}: {error.strerror}.", hint="free some disk space"
@@ -42,11 +60,18 @@ def runtime(run: Run, recipe: Recipe, *, device: str = "auto", threads: int = 0)
     """The runtime of a run, as it was saved."""
     found = machine(device, recipe.train.precision if device == "auto" else "auto", threads)
     heads = {name: tasks.restore(saved) for name, saved in run.json(LABELS).items()}
-    network = Network(build_encoder(run.json(ENCODER)), heads, pooling=recipe.model.pooling)
+    saved = run.json(ENCODER)
+    file = run.path / (ADAPTER if "adapter" in saved else WEIGHTS)
+    with seeded(0):  # what is drawn here is overwritten at once, and the caller's generator stays where it was
+        encoder = _adapted(run, saved["adapter"], found) if "adapter" in saved else build_encoder(saved)
+        network = Network(encoder, heads, pooling=recipe.model.pooling)
     try:
-        network.load_state_dict(load_file(run.path / WEIGHTS))
+        weights = load_file(file)
+        if odd := sorted(weights.keys() ^ _kept(network).keys()):
+            raise RuntimeError(f"{len(odd)} weights are missing or unknown, among them {odd[0]}")
+        network.load_state_dict(weights, strict=False)
     except (SafetensorError, RuntimeError) as error:
-        raise RunError(f"{run.path / WEIGHTS} does not fit the run: {str(error).splitlines()[0]}") from None
+        raise RunError(f"{file} does not fit the run: {str(error).splitlines()[0]}") from None
     tokeniser = Tokeniser(
         Tokenizer.from_file(str(run.path / TOKENIZER)),
         max_length=min(recipe.model.max_length, network.encoder.window),
@@ -54,4 +79,49 @@ def runtime(run: Run, recipe: Recipe, *, device: str = "auto", threads: int = 0)
         window=recipe.model.long == "window",
     )
     floors = {name: head.floor for name, head in recipe.heads.items()}
-    return Runtime(network.to(found.device).eval(), tokeniser, found, floors)
+    return Runtime(_whole(run, network.to(found.device)).eval(), tokeniser, found, floors)
+
+
+def _whole(run: Run, first: Network) -> Network | Ensemble:
+    """The network, or the ensemble whose first member it is."""
+    known = set(run.manifest["files"])
+    files = [run.path / name for name in takewhile(known.__contains__, map(MEMBER.format, count(1)))]
+    try:
+        return assembled(first, map(load_file, files)) if files else first
+    except (SafetensorError, RuntimeError) as error:
+        raise RunError(f"{files[0]} does not fit the run: {str(error).splitlines()[0]}") from None
+
+
+def _kept(network: Network) -> dict[str, Tensor]:
+    """The state that a run saves: all of it, or beside a frozen backbone what is not the backbone's."""
+    state, adapter = network.state_dict(), network.encoder.adapter
+    if adapter is None:
+        return state
+    own = {f"encoder.{name}" for name in adapter.weights()}
+    return {name: tensor for name, tensor in state.items() if name in own or not name.startswith("encoder.")}
+
+
+def _adapted(run: Run, saved: dict[str, Any], found: Machine) -> Encoder | HubEncoder:
+    """The backbone of a run that saved its adapter alone, in memory once for all such runs, with the adapter's modules."""
+    backbone = find_backbone(run, saved)
+    encoder = backbones.load_frozen(backbone, found.device)
+    restore(encoder, saved, backbone)
+    return encoder
+
+
+def find_backbone(run: Run, saved: dict[str, Any]) -> Backbone:
+    """The backbone that an adapter was fitted beside. Raises `RunError` where it is not to be had, or is another."""
+    name, folder, wanted = saved["backbone"]["name"], saved["backbone"]["folder"], saved["backbone"]["sha256"]
+    hint = "put the backbone back as it was, or train again; the run itself is whole"
+    known: Backbone | None = None
+    for place in dict.fromkeys((name, folder)):
+        try:
+            known = backbones.find(place)
+        except BackboneError:
+            continue
+        if known.sha256 == wanted:
+            return known
+    beside = f"{run.path} is an adapter beside the backbone {name!r} with the SHA-256 {wanted[:12]}"
+    if known is None:
+        raise RunError(f"{beside}, which is not to be found.", hint=hint)
+    raise RunError(f"{beside}, but {known.folder} has {known.sha256[:12]}.", hint=hint)

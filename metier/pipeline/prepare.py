@@ -10,22 +10,28 @@ from typing import Any
 import numpy as np
 
 from metier import tasks
+from metier.data.names import as_targets
+from metier.data.source import ORIGIN
 from metier.errors import DataError, RecipeError
 from metier.models import backbone as backbones
 from metier.models import token_cache
 from metier.models.backbone import Backbone
+from metier.models.ensemble import networks_of
 from metier.models.machine import Machine, machine, seeded
 from metier.models.network import Network
 from metier.models.table import Table, golds
 from metier.models.tokeniser import Tokeniser
+from metier.pipeline import augment
 from metier.pipeline.dataset import Dataset
 from metier.pipeline.unlabelled import Unlabelled, unlabelled
 from metier.predict.runtime import Logits, Runtime
 from metier.recipe import Recipe
 from metier.tasks.tag import Tag
 from metier.tasks.task import Task
-from metier.train.methods import METHODS, frozen_layers
+from metier.train.distil import Teacher
+from metier.train.methods import METHODS, PROMPTING, frozen_layers
 from metier.train.objective import require_sense
+from metier.types import Example
 
 SPLITS = ("train", "valid", "test")
 
@@ -42,13 +48,17 @@ class Prepared:
     tables: dict[str, Table]
     notes: list[Mapping[str, Any]] = field(default_factory=list)
     """What was done to the data on the way that the report must say; see `evaluate.phrases`."""
+    made: list[Example] = field(default_factory=list)
+    """Copies of training texts that stand in the training table behind the originals; see `pipeline.augment`."""
     further: Unlabelled | None = None
     """The texts of `data.unlabelled`."""
+    teacher: Teacher | None = None
+    """What a fit by gradient learns to say of the training rows, beside their labels."""
 
     @property
     def network(self) -> Network:
-        """Encoder and heads."""
-        return self.runtime.network
+        """Encoder and heads; of an ensemble those of its first member."""
+        return networks_of(self.runtime.network)[0]
 
     @property
     def heads(self) -> dict[str, Task]:
@@ -96,6 +106,7 @@ def prepare(recipe: Recipe, dataset: Dataset, found: Machine | None = None) -> P
     backbone = backbones.find(recipe.model.backbone)
     heads = build_heads(recipe, dataset)
     require_sense(recipe, heads)
+    augment.require(recipe, backbone)
     with seeded(recipe.seed):
         encoder = backbones.load_encoder(backbone, dropout=recipe.model.dropout)
         tokeniser = Tokeniser(
@@ -122,6 +133,8 @@ def build_heads(recipe: Recipe, dataset: Dataset) -> dict[str, Task]:
     heads, problems = {}, []
     for name, part in recipe.heads.items():
         targets = golds(dataset.examples["train"], name)
+        if recipe.train.method in PROMPTING:
+            targets = [*targets, *as_targets(name, dataset.kinds[name], targets, part.names)]
         try:
             heads[name] = tasks.build(dataset.kinds[name], targets)
         except DataError as error:
@@ -150,7 +163,9 @@ def _require_weights(recipe: Recipe, network: Network) -> None:
 def table_of(dataset: Dataset, split: str, runtime: Runtime) -> Table:
     examples = dataset.examples[split]
     documents = [example.document for example in examples]
-    table = Table(documents, token_cache.rows(documents, runtime.tokeniser, runtime.tasks), runtime.tasks)
+    rows = token_cache.rows(documents, runtime.tokeniser, runtime.tasks)
+    several = any(ORIGIN in document.meta for document in documents)
+    table = Table(documents, rows, runtime.tasks, examples if several else None)
     table.label(examples)
     return table
 

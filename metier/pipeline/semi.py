@@ -156,4 +156,4 @@ def extended(prepared: Prepared, network: Network, examples: Sequence[Example]) 
     parts = {**prepared.dataset.examples, "train": [*prepared.dataset.examples["train"], *examples]}
     dataset = replace(prepared.dataset, examples=parts)
     tables = {**prepared.tables, "train": table_of(dataset, "train", runtime)}
-    return replace(prepared, dataset=dataset, runtime=runtime, tables=tables)
+    return replace(prepared, dataset=dataset, runtime=runtime, tables=tables, made=[])

@@ -96,9 +96,16 @@ def train(recipe: Recipe, *, out: str | Path | None, source: Source | None, watc
 
 
 def _placed(recipe: Recipe) -> Recipe:
-    """The recipe with a place for `data.unlabelled` that holds wherever the fit goes on."""
-    further = recipe.data.unlabelled
-    return recipe.but(data={"unlabelled": str(Path(further).expanduser().absolute())}) if further else recipe
+    """The recipe with places for `data.unlabelled` and the files of heads that hold wherever the fit goes on."""
+
+    def placed(file: str) -> str:
+        return str(Path(file).expanduser().absolute()) if file else file
+
+    heads = {
+        name: {**head.model_dump(), "path": head.path if head.path == recipe.data.path else placed(head.path)}
+        for name, head in recipe.heads.items()
+    }
+    return recipe.but(data={"unlabelled": placed(recipe.data.unlabelled)}, heads=heads)
 
 
 def _note(recipe: Recipe, source: Source | None, staged: Path) -> None:
@@ -149,7 +156,8 @@ TABLE, FOLDER = "data.parquet", "folder.txt"
 
 def fresh(recipe: Recipe) -> Path:
     """`runs/NAME-DATE`, a name that is free."""
-    stem = Path(recipe.data.path).name.split(".")[0] or "table"
+    paths = [recipe.data.path, *(head.path for head in recipe.heads.values())]
+    stem = Path(next(filter(None, paths), "")).name.split(".")[0] or "table"
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     path, number = Path("runs") / f"{stem}-{stamp}", 2
     while path.exists() or run.partial(path).exists():

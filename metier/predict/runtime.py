@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from metier.data.batches import by_length
+from metier.models.ensemble import Ensemble
 from metier.models.machine import Machine
 from metier.models.network import Network
 from metier.models.table import Batch, Table
@@ -25,14 +26,17 @@ class Runtime:
     """A network ready to answer.
 
     Args:
-        network: encoder and heads, with their weights.
+        network: encoder and heads, with their weights, or several of them.
         tokeniser: the one that it was fitted with.
         machine: where to compute.
         floors: of each head, the calibrated score under which it abstains.
     """
 
-    def __init__(self, network: Network, tokeniser: Tokeniser, machine: Machine, floors: Mapping[str, float]) -> None:
-        self.network, self.tokeniser, self.machine, self.floors = network, tokeniser, machine, floors
+    def __init__(
+        self, network: Network | Ensemble, tokeniser: Tokeniser, machine: Machine, floors: Mapping[str, float]
+    ) -> None:
+        self.network: Network | Ensemble = network
+        self.tokeniser, self.machine, self.floors = tokeniser, machine, floors
         self.tokens = BATCH_TOKENS.get(machine.device.type, 4096)
 
     @property

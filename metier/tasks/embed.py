@@ -94,6 +94,12 @@ class Embed(Task):
 
         return 1.0 - functional.cosine_similarity(logits.float(), others.float(), dim=-1)
 
+    def average(self, members: torch.Tensor) -> torch.Tensor:
+        """The mean of the unit vectors: fitted from the same weights, the members' spaces are nearly one."""
+        from torch.nn import functional
+
+        return functional.normalize(members.float(), dim=-1).mean(0)
+
     def merge(self, rows: Sequence[np.ndarray], encodings: Sequence[Encoding]) -> np.ndarray:
         """Both vectors of a pair, `(2, width)`, or that of a single text, `(1, width)`."""
         return np.stack(rows)

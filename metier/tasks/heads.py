@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import log
 from typing import Any
 
 import torch
@@ -75,6 +76,17 @@ def bernoulli_divergence(logits: Tensor, others: Tensor) -> Tensor:
     said = functional.binary_cross_entropy_with_logits(second, share, reduction="none")
     own = functional.binary_cross_entropy_with_logits(first, share, reduction="none")
     return (said - own).mean(-1)
+
+
+def mean_softmax(members: Tensor) -> Tensor:
+    """The logarithm of the mean over the first axis of the softmax over the last."""
+    return members.float().log_softmax(-1).logsumexp(0) - log(len(members))
+
+
+def mean_sigmoid(members: Tensor) -> Tensor:
+    """The logit of the mean over the first axis of the logistic function."""
+    logits = members.float()
+    return functional.logsigmoid(logits).logsumexp(0) - functional.logsigmoid(-logits).logsumexp(0)
 
 
 def weights_of(options: Mapping[str, Any], logits: Tensor) -> Tensor | None:

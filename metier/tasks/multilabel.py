@@ -89,6 +89,12 @@ class Multilabel(Task):
 
         return bernoulli_divergence(logits, others)
 
+    def average(self, members: torch.Tensor) -> torch.Tensor:
+        """As `Task.average`, of each label's own probability."""
+        from metier.tasks.heads import mean_sigmoid
+
+        return mean_sigmoid(members)
+
     def decode(self, logits: Sequence[np.ndarray], pieces: Sequence[Sequence[Encoding]]) -> list[Prediction]:
         """The labels whose probability reaches their threshold, in the order of `labels`."""
         if not len(logits):

@@ -82,6 +82,10 @@ class Relate(Classify):
                 marks[at] = found[0]
         return {"marks": marks}
 
+    def no_inputs(self) -> dict[str, np.ndarray]:
+        """No mark anywhere."""
+        return {"marks": np.full(2, -1, dtype=np.int64)}
+
     def head(self, width: int) -> nn.Module:
         """One hidden layer over both marks and the pooled vector."""
         from metier.tasks.heads import Marked
@@ -92,6 +96,8 @@ class Relate(Classify):
         """The mean of the windows that hold the most marks: both, if any does."""
         if len(rows) == 1:
             return rows[0]
+        if not all(mark in f"{encodings[0].document.text} {encodings[0].document.pair}" for mark in OPENING):
+            return super().merge(rows, encodings)  # a text of another head's source, about which nobody asks
         held = np.array([(self.inputs(encoding)["marks"] >= 0).sum() for encoding in encodings])
         mean: np.ndarray = np.stack(rows)[held == held.max()].mean(axis=0)
         return mean

@@ -82,6 +82,10 @@ class Score(Task):
         """The squared difference, in the unit of the loss."""
         return (logits.float() - others.float()).square().squeeze(-1)
 
+    def average(self, members: torch.Tensor) -> torch.Tensor:
+        """The mean number."""
+        return members.float().mean(0)
+
     def decode(self, logits: Sequence[np.ndarray], pieces: Sequence[Sequence[Encoding]]) -> list[Prediction]:
         """The number of each document, in the unit of the targets."""
         values = self._values(logits)

@@ -115,6 +115,10 @@ class Tag(Task):
         """As `Task.divergence`, of the tags of each token; the scores of a chain's moves are left out."""
         return super().divergence(logits[..., : len(self.tags)], others[..., : len(self.tags)])
 
+    def average(self, members: torch.Tensor) -> torch.Tensor:
+        """As `Task.average`, token by token; of chains the mean logits, whose sequences have the geometric mean."""
+        return members.float().mean(0) if self.crf else super().average(members)
+
     def merge(self, rows: Sequence[np.ndarray], encodings: Sequence[Encoding]) -> np.ndarray:
         """Logits a word, `(words, outputs)`: each from the window in which it lies farthest from an edge."""
         return words.farthest_from_edges(rows, encodings)

@@ -85,6 +85,10 @@ class Task(ABC):
         """Arrays of fixed shape that the head needs beside the hidden states (`relate`: where the marks are)."""
         return {}
 
+    def no_inputs(self) -> dict[str, np.ndarray]:
+        """What `inputs` would be of a text that this head is not asked about; of any value."""
+        return {}
+
     # -- head and loss (torch) -----------------------------------------------------------------------------------
     @abstractmethod
     def head(self, width: int) -> nn.Module:
@@ -105,6 +109,15 @@ class Task(ABC):
         from metier.tasks.heads import kullback_leibler
 
         return kullback_leibler(logits, others)
+
+    def average(self, members: torch.Tensor) -> torch.Tensor:
+        """What several heads say together: logits `(members, rows, ...)` to `(rows, ...)`.
+
+        By default those of the mean probabilities over the last axis (Lakshminarayanan et al. 2017).
+        """
+        from metier.tasks.heads import mean_softmax
+
+        return mean_softmax(members)
 
     # -- decoding ------------------------------------------------------------------------------------------------
     def merge(self, rows: Sequence[np.ndarray], encodings: Sequence[Encoding]) -> np.ndarray:

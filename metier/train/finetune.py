@@ -18,6 +18,7 @@ from metier.models.network import Network
 from metier.models.table import Batch, Table
 from metier.recipe import Recipe, TrainPart
 from metier.train import loop
+from metier.train.distil import Teacher
 from metier.train.frozen import Frozen
 from metier.train.methods import METHODS, epochs, frozen_layers
 from metier.train.objective import Terms, objective
@@ -38,6 +39,8 @@ class Job:
     valid: Table
     recipe: Recipe
     options: Mapping[str, Mapping[str, Any]]
+    teacher: Teacher | None = None
+    """What is to be said of every row of `train`, beside its labels."""
 
     @property
     def settings(self) -> TrainPart:
@@ -88,11 +91,12 @@ def assemble(job: Job, evaluate: Evaluate | None, folder: Path, tick: Callable[[
     job.machine.share(job.network.state_dict().values())
     train_cache, valid_cache = _freeze(job, folder, tick)
     settings, network = job.settings, job.network
+    cycles = job.recipe.ensemble.members if job.recipe.ensemble.kind == "snapshot" else 1
     optimiser = _optimiser(job)
     if settings.compile:
         network.encoder.compile(dynamic=True)
 
-    terms = Terms(network, job.machine, job.options, job.weights, job.recipe.regularise)
+    terms = Terms(network, job.machine, job.options, job.weights, job.recipe.regularise, job.teacher)
 
     def judge() -> Mapping[str, float]:
         assert evaluate is not None
@@ -113,7 +117,8 @@ def assemble(job: Job, evaluate: Evaluate | None, folder: Path, tick: Callable[[
             schedule=settings.schedule,
             ema=settings.ema,
             evaluations=settings.evaluations,
-            patience=settings.patience,
+            patience=0 if cycles > 1 else settings.patience,
+            cycles=cycles,
         ),
         average_gradients=lambda: _average(job),
     )

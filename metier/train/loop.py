@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from metier.models.table import Batch
 from metier.train.optimiser import Optimiser
-from metier.train.schedule import scale
+from metier.train.schedule import cyclic, scale
 
 
 class Source(Protocol):
@@ -24,9 +24,19 @@ class Source(Protocol):
     def batch(self, units: np.ndarray) -> Batch: ...
 
 
+class Remembering(Protocol):
+    """What has a state: `load` takes what `state` gave."""
+
+    def state(self) -> dict[str, Tensor]: ...
+    def load(self, state: Mapping[str, Tensor]) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a fit runs. `evaluations` an epoch; `patience` evaluations without a better one end it (0: never)."""
+    """How a fit runs. `evaluations` an epoch; `patience` evaluations without a better one end it (0: never).
+
+    With several `cycles` the rate falls to 0 as often, along a cosine whatever `schedule` says.
+    """
 
     epochs: float
     accumulate: int = 1
@@ -36,11 +46,15 @@ class Settings:
     ema: float | None = None
     evaluations: int = 1
     patience: int = 0
+    cycles: int = 1
 
 
 @dataclass(slots=True)
 class Record:
-    """One step: `loss` and `norm` (of the gradient) as they were, `valid` where an evaluation followed."""
+    """One step: `loss` and `norm` (of the gradient) as they were, `valid` where an evaluation followed.
+
+    `ended` is the number of cycles that are over, where this step ended one.
+    """
 
     step: int
     epoch: int
@@ -53,6 +67,7 @@ class Record:
     seconds: float
     valid: dict[str, float] | None = None
     best: bool = False
+    ended: int | None = None
 
 
 @dataclass(slots=True)
@@ -88,6 +103,10 @@ class Fit:
     state: State = field(default_factory=State)
     average_gradients: Callable[[], None] = lambda: None
     before_step: Callable[[int, float], None] = lambda step, progress: None
+    after_step: Callable[[int], None] = lambda step: None
+    """Told of every update (from 0) when it is done, its gradients still in place."""
+    beside: Remembering | None = None
+    """What a method remembers from step to step and a checkpoint must hold."""
 
 
 def steps(fit: Fit) -> Iterator[Record]:
@@ -115,11 +134,25 @@ def steps(fit: Fit) -> Iterator[Record]:
             state.position += 1
             if position + 1 == last:
                 state.epoch, state.position = epoch + 1, 0
+            record.ended = _ended(settings, epoch + position / len(groups), state.epoch + state.position / len(groups))
             if position in due and fit.evaluate is not None:
                 _judge(fit, record)
             yield record
             if state.stopped or state.epoch != epoch:
                 break
+
+
+def _ended(settings: Settings, before: float, after: float) -> int | None:
+    """The number of cycles that are over, where the last of them ended between two points of a fit, in epochs."""
+    cycle = settings.epochs / settings.cycles
+    first, last = (int(min(point, settings.epochs) / cycle + 1e-9) for point in (before, after))
+    return last if last > first else None
+
+
+def updates(fit: Fit) -> int:
+    """How many updates a fit will have: as many an epoch as the first one has."""
+    batches = len(fit.source.plan(0))
+    return max(1, round(fit.settings.epochs * -(-batches // fit.settings.accumulate)))
 
 
 def restore_best(fit: Fit) -> None:
@@ -146,13 +179,21 @@ def _update(fit: Fit, group: list[np.ndarray], progress: float) -> Record:
     fit.average_gradients()
     fit.before_step(fit.state.step, progress)
     norm = fit.optimiser.clip(fit.settings.clip)
-    rate = scale(progress, warmup=fit.settings.warmup, shape=fit.settings.schedule)
+    rate = _rate(fit.settings, progress)
     fit.optimiser.step(rate)
+    fit.after_step(fit.state.step)
     fit.optimiser.zero_grad()
     fit.state.step += 1
     _follow(fit)
     seconds = time.perf_counter() - start
     return Record(fit.state.step, fit.state.epoch, progress, loss, norm, rate, examples, tokens, seconds)
+
+
+def _rate(settings: Settings, progress: float) -> float:
+    """The factor of the learning rate."""
+    if settings.cycles > 1:
+        return cyclic(progress, warmup=settings.warmup, cycles=settings.cycles)
+    return scale(progress, warmup=settings.warmup, shape=settings.schedule)
 
 
 def _follow(fit: Fit) -> None:

@@ -16,6 +16,7 @@ from metier.models.table import Batch
 from metier.recipe import Recipe, RegularisePart
 from metier.tasks.task import IGNORE, Task
 from metier.train import adversarial
+from metier.train.distil import Teacher
 from metier.train.methods import METHODS
 
 Logits = Mapping[str, Tensor]
@@ -30,6 +31,8 @@ class Terms:
     options: Mapping[str, Mapping[str, Any]]
     weights: Mapping[str, float | None]
     regularise: RegularisePart = field(default_factory=RegularisePart)
+    teacher: Teacher | None = None
+    """Whose answers are learned as well."""
 
 
 def objective(terms: Terms, batch: Batch) -> Iterator[Tensor]:
@@ -83,6 +86,8 @@ def learned(terms: Terms, batch: Batch) -> tuple[Tensor, Logits]:
         found = network.joined(losses, terms.weights)
         if settings.r_drop:
             found = _twice(terms, batch, found, logits)
+        if terms.teacher is not None:
+            found = terms.teacher.loss(network, batch, logits, found)
     return found, logits
 
 

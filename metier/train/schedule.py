@@ -17,3 +17,12 @@ def scale(progress: float, *, warmup: float, shape: str) -> float:
     if shape == "constant":
         return 1.0
     return 0.5 * (1.0 + cos(pi * rest)) if shape == "cosine" else 1.0 - rest
+
+
+def cyclic(progress: float, *, warmup: float, cycles: int) -> float:
+    """As `scale` with the shape `cosine`, but `cycles` times one after the other (Huang et al. 2017, eq. 2).
+
+    Only the first warms up, over the share `warmup` of its own length.
+    """
+    number, rest = divmod(progress * cycles, 1.0)
+    return scale(rest, warmup=0.0 if number else warmup, shape="cosine")
