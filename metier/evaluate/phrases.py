@@ -168,6 +168,40 @@ CHINESE: dict[str, str] = {
     ROUND_KEPT: "保留了第 {round} 轮的权重（0 表示未使用无标注文本）。",
     MEMBERS: "{head}：在{split}上，各成员分别为 {values}，合在一起为 {value}。",
     STUDENT: "{head}：单个网络学习集成的回答并取而代之；在{split}上为 {own}，集成为 {value}。",
+    # a race
+    "The race": "方法竞赛",
+    "What each method cost, and what it reached": "各方法的开销与效果",
+    "Fitted on all texts, on a part of them (hollow), and without a language model (grey).": (
+        "实心：用全部文本训练；空心：只用一部分；灰色：不含语言模型。"
+    ),
+    "What more labels would buy": "更多标注能带来什么",
+    "{name}, expected": "{name}（预期）",
+    "With {times} × the labels ({texts} texts) {name} is expected to reach about {score} ({low} – {high}).": (
+        "标注量达到 {times} 倍（{texts} 条）时，预计 {name} 约可达到 {score}（{low} – {high}）。"
+    ),
+    "The cheapest one that nothing beats by {margin} points within {budget}.": (
+        "在 {budget} 之内，没有其他方法比它高出 {margin} 个百分点，而它最省。"
+    ),
+    "Rung": "方法",
+    "Texts": "文本数",
+    "Validation": "验证集",
+    "Seconds to fit": "训练秒数",
+    "Texts a second": "每秒文本数",
+    "Size": "大小",
+    "Fate": "结果",
+    "seconds to fit": "训练秒数",
+    "training texts": "训练文本数",
+    "won": "胜出",
+    "baseline": "基线",
+    "under the margin": "收益不足",
+    "beaten on a part of the texts": "在部分文本上被淘汰",
+    "no time": "时间不足",
+    "not possible": "不可行",
+    "{gain} points": "{gain} 个百分点",
+    "{gain} points expected": "预期 {gain} 个百分点",
+    "only {room} points are left to gain": "最多只能再提高 {room} 个百分点",
+    "about {needed} s needed, {left} s left": "约需 {needed} 秒，只剩 {left} 秒",
+    "its fit took longer than what was left": "训练超出了剩余时间",
     # errors
     "Worst errors": "最严重的错误",
     "The mistakes that the model was surest of.": "模型最有把握却答错的文本。",

@@ -137,6 +137,13 @@ class Tokeniser:
                 truncated += self._add_pair(builder, index, text, next(pairs))
         return builder.rows(truncated)
 
+    def knows(self, texts: Sequence[str]) -> list[bool]:
+        """Whether each text can be said without the unknown token: else all such texts look alike to the encoder."""
+        name = getattr(self.tokenizer.model, "unk_token", None)
+        unknown = self.tokenizer.token_to_id(name) if name else None
+        raws = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [bool(raw.ids) and (unknown is None or unknown not in raw.ids) for raw in raws]
+
     def count(self, texts: Sequence[str]) -> tuple[list[int], int, int]:
         """`(tokens of each text, characters that became the unknown token, characters)`."""
         unknown_name = getattr(self.tokenizer.model, "unk_token", None)

@@ -117,7 +117,7 @@ def _all(
     prepared: Prepared, examples: Sequence[Example], asked: Mapping[str, float]
 ) -> Iterator[tuple[Copy | None, str]]:
     recipe, device = prepared.recipe, prepared.machine.device
-    sources = sources_of(prepared, examples, asked)
+    sources = sources_of(prepared, asked)
     for kind, rate in asked.items():
         plan = Plan(kind, rate, recipe.seed, recipe.augment.copies)
         if kind == "masked":
@@ -130,11 +130,13 @@ def _all(
         yield from ((item, kind) for item in found)
 
 
-def sources_of(prepared: Prepared, examples: Sequence[Example], asked: Mapping[str, float]) -> Sources:
-    """What the kinds that are asked for draw from; only that is made."""
+def sources_of(prepared: Prepared, asked: Mapping[str, float]) -> Sources:
+    """What the kinds that are asked for draw from: the training texts, and the unlabelled ones. Only that is made."""
+    examples = [*prepared.dataset.examples["train"], *(prepared.further.examples if prepared.further else ())]
     texts = [text for example in examples for text in (example.document.text, example.document.pair or "")]
     known = lexicon(texts) if set(asked) - {"typos", "translate"} else frozenset()
     words = vocabulary(examples, known) if set(asked) & set(THESAURUS) else []
+    words = [word for word, there in zip(words, prepared.runtime.tokeniser.knows(words), strict=True) if there]
     return Sources(
         neighbours=neighbours(words, vectors(prepared, words)) if words else {},
         homophones=homophones(texts) if "typos" in asked else {},

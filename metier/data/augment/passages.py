@@ -29,6 +29,9 @@ LONGEST = 4
 OFTEN, COHESION = 5, 4.0
 """A word of the lexicon occurs at least so often, and 2**4 times as often as its parts would meet by chance."""
 
+EDGES = frozenset("的了")
+"""Particles that begin and end no word."""
+
 
 @dataclass(frozen=True, slots=True)
 class Passage:
@@ -81,20 +84,32 @@ def amount(of: int, rate: float, rng: Random) -> int:
 
 def lexicon(texts: Iterable[str]) -> frozenset[str]:
     """Words of two to four characters that Chinese texts hold, found by the pointwise mutual information of their
-    parts (Church & Hanks 1990): of all ways to cut a word in two the weakest must hold together."""
+    parts (Church & Hanks 1990): of all ways to cut a word in two the weakest must hold together. What stands mostly
+    inside one and the same longer run is a part of a word and not one."""
     counts: Counter[str] = Counter()
     total = 0
     for text in texts:
         for run in re.findall(rf"[{CJK}]+", text):
             total += len(run)
-            for length in range(1, LONGEST + 1):
+            for length in range(1, LONGEST + 2):
                 counts.update(run[at : at + length] for at in range(len(run) - length + 1))
 
     def holds(word: str, count: int) -> bool:
         cuts = ((word[:at], word[at:]) for at in range(1, len(word)))
         return all(log2(count * total / (counts[one] * counts[other])) >= COHESION for one, other in cuts)
 
-    return frozenset(word for word, count in counts.items() if len(word) > 1 and count >= OFTEN and holds(word, count))
+    frequent = {run: count for run, count in counts.items() if count >= OFTEN and len(run) > 1}
+    parts = {
+        part
+        for run, count in frequent.items()
+        for part in (run[1:], run[:-1])
+        if len(part) > 1 and count > counts[part] / 2
+    }
+    return frozenset(
+        word
+        for word, count in frequent.items()
+        if len(word) <= LONGEST and word not in parts and not EDGES & {word[0], word[-1]} and holds(word, count)
+    )
 
 
 def _worded(text: str, tokens: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -11,7 +11,12 @@ from metier.data.augment.passages import CHARACTER, passage
 from metier.data.languages import WORDS
 from metier.types import Example
 
-STOP = frozenset(" ".join(WORDS.values()).split())
+MORE = (
+    "has had did does done will would should could can may might must been being were am many most more much some any "
+    "all each every other there here their them they our us his her she he its me him who whom whose when where which "
+    "how why if than then so no nor into onto over under about after before between because while also only just very"
+)
+STOP = frozenset(f"{' '.join(WORDS.values())} {MORE}".split())
 """The commonest words of some languages: their place in a text matters, their meaning does not."""
 STOP_CHARACTERS = frozenset("的了是在和与及或就都而也被把给从对吗呢吧啊着过个这那我你他她它们不没有很")
 MOST = 20_000
