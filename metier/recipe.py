@@ -76,7 +76,7 @@ class HeadPart(Part):
     @model_validator(mode="after")
     def _own(self) -> Self:
         if self.text and not self.path:
-            raise ValueError(f"the head of {self.column!r} has text but no path; data.text names the columns of data.path")
+            raise ValueError(f"the head of {self.column!r} has text but no path; data.text names that of data.path")
         if len(self.text) > 2:
             raise ValueError(f"the head of {self.column!r} takes one text column, or two for a pair of texts")
         return self

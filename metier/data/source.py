@@ -29,6 +29,10 @@ SPLITS = {
 """The names that a split goes by."""
 
 
+ORIGIN = "heads.path"
+"""Where `Document.meta` says which source a text is from, where a run has several."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One file of a source, its format, and the split that it is where its name says so."""

@@ -56,12 +56,21 @@ class Table:
         documents: in the order of `Rows.owner`.
         rows: their windows.
         tasks: the heads.
+        examples: what the documents are of, where some do not carry every head: no head is asked for inputs of a
+            document that it has no target for.
     """
 
-    def __init__(self, documents: Sequence[Document], rows: Rows, tasks: Mapping[str, Task]) -> None:
+    def __init__(
+        self,
+        documents: Sequence[Document],
+        rows: Rows,
+        tasks: Mapping[str, Task],
+        examples: Sequence[Example] | None = None,
+    ) -> None:
         self.documents, self.rows, self.tasks = documents, rows, tasks
+        self._examples = examples
         self.separate = any(task.separate for task in tasks.values())
-        self.inputs = {name: self._stack_inputs(task) for name, task in tasks.items()}
+        self.inputs = {name: self._stack_inputs(name, task) for name, task in tasks.items()}
         self.targets: dict[str, list[np.ndarray]] = {}
         self.present: dict[str, np.ndarray] = {}
 
@@ -89,6 +98,12 @@ class Table:
         for row, owner in enumerate(self.rows.owner):
             found[int(owner)].append(row)
         return found
+
+    @property
+    def owners(self) -> np.ndarray:
+        """The document of each unit of a batch."""
+        owners: np.ndarray = self.rows.owner[::2] if self.separate else self.rows.owner
+        return owners
 
     @property
     def lengths(self) -> np.ndarray:
@@ -128,11 +143,20 @@ class Table:
         }
         return Batch(rows, torch.from_numpy(ids), torch.from_numpy(mask), torch.from_numpy(types), inputs)
 
-    def _stack_inputs(self, task: Task) -> dict[str, np.ndarray]:
+    def _stack_inputs(self, name: str, task: Task) -> dict[str, np.ndarray]:
+        """What a head reads beside hidden states, -1 in the rows of documents that do not carry it."""
         if not task.special_tokens or not len(self.rows):
             return {}
-        found = [task.inputs(self.encoding(row)) for row in range(len(self.rows))]
-        return {key: np.stack([item[key] for item in found]) for key in found[0]}
+        known = self._examples
+        owners = self.rows.owner.tolist()
+        asked = [row for row, owner in enumerate(owners) if known is None or name in known[owner].targets]
+        found = [task.inputs(self.encoding(row)) for row in asked] or [task.no_inputs()]
+        stacked = {}
+        for key, first in found[0].items():
+            stacked[key] = np.full((len(self.rows), *first.shape), -1, dtype=first.dtype)
+            if asked:
+                stacked[key][asked] = [item[key] for item in found]
+        return stacked
 
 
 class Subset(Table):
@@ -141,6 +165,12 @@ class Subset(Table):
     def __init__(self, whole: Table, units: np.ndarray) -> None:
         self.__dict__.update(whole.__dict__)
         self.whole, self.units = whole, units
+
+    @property
+    def owners(self) -> np.ndarray:
+        """The document of each unit."""
+        owners: np.ndarray = self.whole.owners[self.units]
+        return owners
 
     @property
     def lengths(self) -> np.ndarray:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from metier.data import dedup, read
 from metier.data import split as splitting
 from metier.data.columns import TEXT
-from metier.data.source import Source
+from metier.data.source import ORIGIN, Source
 from metier.data.targets import SCORE_VALUES
 from metier.errors import DataError
+from metier.pipeline.sources import JOINT, Origin, origins
 from metier.pipeline.watch import Watch
 from metier.recipe import Recipe
+from metier.train.methods import PROMPTING
 from metier.types import Example
 
 NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
@@ -34,29 +38,106 @@ class Dataset:
     columns: read.Columns
     fingerprint: str
     summary: dict[str, Any]
+    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The text columns of heads whose examples are in files of their own."""
 
     def resolve(self, recipe: Recipe) -> Recipe:
         """The recipe with what the data decided: columns and kinds of task."""
-        heads = {name: {**part.model_dump(), "task": self.kinds[name]} for name, part in recipe.heads.items()}
+        heads = {
+            name: {**part.model_dump(), "task": self.kinds[name], "text": self.texts.get(name, part.text)}
+            for name, part in recipe.heads.items()
+        }
         return recipe.but(data={"text": self.columns.text, "split": self.columns.split}, heads=heads)
 
 
 def read_dataset(recipe: Recipe, source: Source, watch: Watch) -> Dataset:
+    """Reads every source of a recipe: `source`, and those that its heads name themselves.
+
+    Each is cleaned, cut and freed of duplicates by itself; then training texts go that another source tests.
+    Raises `DataError` for whatever keeps a source from being learned from.
+    """
+    found = origins(recipe, source)
+    several = any(origin.path for origin in found)
+    datasets = [read_source(origin.recipe, origin.source, watch, several=several) for origin in found]
+    return _joined(found, datasets, watch) if several else datasets[0]
+
+
+def _joined(found: Sequence[Origin], datasets: Sequence[Dataset], watch: Watch) -> Dataset:
+    """Several data sets as one; an example carries the heads of its own source."""
+    texts = {origin.name: len(dataset.columns.text) for origin, dataset in zip(found, datasets, strict=True)}
+    if len(set(texts.values())) > 1:
+        said = " and ".join(f"{name} has {'pairs of texts' if n > 1 else 'single texts'}" for name, n in texts.items())
+        raise DataError(f"{said}.", expected="one or the other in all sources of a run", hint="one run for each")
+    everything = [
+        _marked(example, origin.name, first=origin is found[0])
+        for origin, dataset in zip(found, datasets, strict=True)
+        for split in SPLITS
+        for example in dataset.examples[split]
+    ]
+    clean, between = splitting.leakage(everything)
+    examples = {name: [example for example in clean if example.split == name] for name in SPLITS}
+    if between:
+        watch.say(f"{between} training texts left out that another source has in valid or test")
+    pairs = list(zip(found, datasets, strict=True))
+    return Dataset(
+        examples,
+        {head: kind for dataset in datasets for head, kind in dataset.kinds.items()},
+        replace(datasets[0].columns, labels={k: v for one in datasets for k, v in one.columns.labels.items()}),
+        JOINT.join(dataset.fingerprint for dataset in datasets),
+        _summed(found, datasets, examples, between),
+        {head: dataset.columns.text for origin, dataset in pairs if origin.path for head in origin.recipe.heads},
+    )
+
+
+def _marked(example: Example, name: str, first: bool) -> Example:
+    """An example that knows its source; ids of the second source and on name it, or they would come twice."""
+    document = example.document
+    own = document.id if first else f"{name}:{document.id}"
+    return replace(example, document=replace(document, id=own, meta={**document.meta, ORIGIN: name}))
+
+
+def _summed(
+    found: Sequence[Origin], datasets: Sequence[Dataset], examples: dict[str, list[Example]], between: int
+) -> dict[str, Any]:
+    """What happened to the rows of all sources, and in `sources` to those of each."""
+    each = [dataset.summary for dataset in datasets]
+    names = [origin.name for origin in found]
+    ignored: Counter[str] = sum((Counter(one["ignored"]) for one in each), Counter())
+    return {
+        "source": ", ".join(names),
+        "fingerprint": JOINT.join(dataset.fingerprint for dataset in datasets),
+        "rows": {name: len(part) for name, part in examples.items()},
+        "text": list(dict.fromkeys(text for one in each for text in one["text"])),
+        **{key: sum(one[key] for one in each) for key in ("unlabelled", "duplicates")},
+        "leaked": sum(one["leaked"] for one in each) + between,
+        "leaked_between": between,
+        "ignored": dict(ignored),
+        "split": {part: ", ".join(dict.fromkeys(one["split"][part] for one in each)) for part in SPLITS},
+        "sources": [{**one, "source": name} for name, one in zip(names, each, strict=True)],
+    }
+
+
+def read_source(recipe: Recipe, source: Source, watch: Watch, *, several: bool = False) -> Dataset:
     """Reads, cleans, removes duplicates, splits, removes leakage.
 
     Raises `DataError` for whatever keeps the source from being learned from.
     """
     watch.stage("read", 0)
     data = recipe.data
+    heads = labelled_columns(recipe, source)
     columns = read.resolve(
         source,
         data.text or TEXT,
-        {name: head.column for name, head in recipe.heads.items()},
+        heads,
         tasks={name: head.task for name, head in recipe.heads.items() if head.task},
         roles={"split": data.split, "group": data.group, "time": data.time},
     )
+    columns = columns if heads else replace(columns, labels={})
+    bare = recipe.train.method in PROMPTING
     rows = list(_read(recipe, source, columns, watch))
-    labelled = [row for row in rows if row.targets and (row.document.text or row.document.pair or row.split in HELD)]
+    labelled = [
+        row for row in rows if (row.targets or bare) and (row.document.text or row.document.pair or row.split in HELD)
+    ]
     if not labelled:
         column = ", ".join(repr(head.column) for head in recipe.heads.values())
         raise DataError(f"Of {len(rows)} rows none has both a text and a label in {column}.", hint="metier doctor")
@@ -79,12 +160,23 @@ def read_dataset(recipe: Recipe, source: Source, watch: Watch) -> Dataset:
         "ignored": dict(division.ignored),
         "split": dict(division.made),
     }
-    watch.say(_said(summary))
-    kinds = {head: kind for head, (_, kind) in columns.labels.items()}
+    name = f"{Path(data.path).name}: " if several else ""
+    watch.say(name + _said(summary))
+    kinds = {head: part.task or "classify" for head, part in recipe.heads.items()}
+    kinds |= {head: kind for head, (_, kind) in columns.labels.items()}
     for head, part in recipe.heads.items():
         if part.task is None and kinds[head] == "classify" and _all_numbers(clean, head):
             watch.say(f"{head}: the numbers are taken for names of classes; --task score learns them as numbers.")
     return Dataset(examples, kinds, columns, fingerprint, summary)
+
+
+def labelled_columns(recipe: Recipe, source: Source) -> dict[str, str]:
+    """Head name to column. A head whose labels `names` says needs none where the method reads what they are called."""
+    heads = {name: head.column for name, head in recipe.heads.items()}
+    if recipe.train.method not in PROMPTING:
+        return heads
+    known = read.columns(source)
+    return {name: column for name, column in heads.items() if column in known or not recipe.heads[name].names}
 
 
 def _all_numbers(examples: Sequence[Example], head: str) -> bool:

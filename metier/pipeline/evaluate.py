@@ -11,7 +11,8 @@ from metier.data.source import Source, split_name
 from metier.errors import DataError
 from metier.models.table import Table
 from metier.pipeline.assess import outcomes
-from metier.pipeline.dataset import read_dataset
+from metier.pipeline.dataset import read_source
+from metier.pipeline.sources import namesake, origin_of
 from metier.pipeline.watch import Silent, Watch
 from metier.predict.runtime import Runtime
 from metier.recipe import Recipe
@@ -71,14 +72,17 @@ def _examples(
 ) -> tuple[Sequence[Example], Sequence[str]]:
     """The examples of a source, and the label columns that were looked for."""
     known = read.columns(source)
-    if fitted_on and read.fingerprint(source) == fitted_on:
-        dataset = read_dataset(recipe, source, Silent())  # as it was cut for the fit
+    if fitted_on and (origin := origin_of(recipe, source, fitted_on)):
+        dataset = read_source(origin.recipe, source, Silent())  # as it was cut for the fit
         return [row for part in dataset.examples.values() for row in part], [
-            head.column for head in recipe.heads.values()
+            head.column for head in origin.recipe.heads.values()
         ]
+    recipe = namesake(recipe, source)
     labels = {name: head.column for name, head in recipe.heads.items() if head.column in known}
     wanted = labels or {name: head.column for name, head in recipe.heads.items()}
     kinds = {name: task.kind for name, task in runtime.tasks.items()}
     own = recipe.data.split if recipe.data.split in known else None
-    columns = read.resolve(source, recipe.data.text or TEXT, wanted, tasks=kinds, roles={"split": own})
+    texts = [recipe.data.text, *(head.text for head in recipe.heads.values())]
+    text = next((own for own in texts if own and set(own) <= set(known)), recipe.data.text or TEXT)
+    columns = read.resolve(source, text, wanted, tasks=kinds, roles={"split": own})
     return list(read.examples(source, columns, clean=recipe.data.clean)), list(wanted.values())

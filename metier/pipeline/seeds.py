@@ -7,11 +7,11 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from metier.data import read
 from metier.errors import RecipeError, RunError
 from metier.evaluate.findings import Findings
 from metier.models.machine import processes
 from metier.pipeline import train as pipeline
+from metier.pipeline.sources import fingerprint
 from metier.pipeline.watch import Watch
 from metier.recipe import Recipe
 from metier.run import CHECKPOINT, MANIFEST, RECIPE, Run, partial
@@ -25,6 +25,11 @@ def train_seeds(recipe: Recipe, seeds: int, *, out: Path | None, watch: Watch) -
     """
     if processes() > 1:
         raise RecipeError("Several seeds cannot share several processes.", hint="one after the other, with --seed")
+    if recipe.train.method == "auto":
+        raise RecipeError(
+            "A race is run once: with several seeds, several methods could win.",
+            hint="--method auto alone, then --seeds with the recipe.toml of its run",
+        )
     folder = out if out is not None else pipeline.fresh(recipe)
     if (folder / MANIFEST).exists():
         raise RunError(f"{folder} is a run.", expected="a folder for one run a seed", hint="another --out")
@@ -47,7 +52,7 @@ def _whole(path: Path, recipe: Recipe) -> bool:
     """Whether the run `path` is whole and what this recipe would make of its data now."""
     if not (path / MANIFEST).is_file() or not _alike(path, recipe):
         return False
-    return bool(Run.open(path).manifest["data"] == read.fingerprint(recipe.data.path))
+    return bool(Run.open(path).manifest["data"] == fingerprint(recipe, recipe.data.path))
 
 
 def _alike(path: Path, recipe: Recipe) -> bool:
@@ -59,7 +64,9 @@ def _alike(path: Path, recipe: Recipe) -> bool:
 def _asked(recipe: Recipe) -> tuple[Any, ...]:
     """The parts of a recipe that its user decides, without what the data decides where it is left open."""
     data = recipe.data.model_copy(update={"path": "", "unlabelled": "", "text": (), "split": None})
-    heads = {name: head.model_copy(update={"task": None}) for name, head in recipe.heads.items()}
+    heads = {
+        name: head.model_copy(update={"task": None, "path": "", "text": ()}) for name, head in recipe.heads.items()
+    }
     more = (recipe.adapter, recipe.contrastive, recipe.regularise, recipe.augment, recipe.semi, recipe.prompt)
     return data, heads, recipe.model, recipe.train, *more, recipe.ensemble, recipe.evaluate, recipe.seed
 

@@ -119,6 +119,10 @@ class Task(ABC):
 
         return mean_softmax(members)
 
+    def sureness(self, logits: torch.Tensor) -> torch.Tensor:
+        """How sure logits are before any calibration, 0 to 1: `(rows, labels)` to `(rows,)`, or a token each."""
+        return logits.float().softmax(-1).amax(-1)
+
     # -- decoding ------------------------------------------------------------------------------------------------
     def merge(self, rows: Sequence[np.ndarray], encodings: Sequence[Encoding]) -> np.ndarray:
         """The logits of one document from those of its windows: by default their mean, weighted by window length."""

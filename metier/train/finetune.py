@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from metier.data.batches import by_length, shuffled
+from metier.data.source import ORIGIN
 from metier.models.encoder import Encoder
 from metier.models.machine import Machine
 from metier.models.network import Network
@@ -23,6 +25,8 @@ from metier.train.frozen import Frozen
 from metier.train.methods import METHODS, epochs, frozen_layers
 from metier.train.objective import Terms, objective
 from metier.train.optimiser import Optimiser
+from metier.train.sampling import drawn
+from metier.train.semi import Beside, Joint, heard
 
 Attach = Callable[[Batch], Batch]
 """Gives a batch of the validation table the states of its frozen layers, where these are cached."""
@@ -41,6 +45,8 @@ class Job:
     options: Mapping[str, Mapping[str, Any]]
     teacher: Teacher | None = None
     """What is to be said of every row of `train`, beside its labels."""
+    beside: Beside | None = None
+    """Texts without labels."""
 
     @property
     def settings(self) -> TrainPart:
@@ -59,18 +65,32 @@ def share_of(batches: list[np.ndarray], rank: int, world: int) -> list[np.ndarra
     return [batches[(turn * world + rank) % len(batches)] for turn in range(rounds)]
 
 
+def sources_of(table: Table) -> np.ndarray:
+    """The number of the source of each unit, `(units,)`, where documents say which one they are from."""
+    names = [str(document.meta.get(ORIGIN, "")) for document in table.documents]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[names[owner]] for owner in table.owners.tolist()], dtype=np.int64)
+
+
 class Batches:
     """Batches of a table, laid out anew for every epoch and shared out among the processes of a fit."""
 
     def __init__(self, job: Job, frozen: Frozen | None) -> None:
         self.job, self.frozen = job, frozen
+        self.groups = sources_of(job.train)
 
     def plan(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch that are this process's; every process has as many."""
         settings, machine = self.job.settings, self.job.machine
         seed = self.job.recipe.seed * 1_000_003 + epoch
         lengths = self.job.train.lengths
-        batches = shuffled(lengths, size=settings.batch_size, tokens=settings.batch_tokens, seed=seed)
+        units = np.arange(len(lengths))
+        if settings.sampling > 1 and len(set(self.groups.tolist())) > 1:
+            units = drawn(self.groups, settings.sampling, seed=self.job.recipe.seed, epoch=epoch)
+        batches = [
+            units[batch]
+            for batch in shuffled(lengths[units], size=settings.batch_size, tokens=settings.batch_tokens, seed=seed)
+        ]
         return share_of(batches, machine.rank, machine.world)
 
     def batch(self, units: np.ndarray) -> Batch:
@@ -103,11 +123,12 @@ def assemble(job: Job, evaluate: Evaluate | None, folder: Path, tick: Callable[[
         found = evaluate(_same if valid_cache is None else valid_cache.attach) if job.machine.rank == 0 else {}
         return _agreed(job, found)
 
+    source, learn = _learned(job, terms, Batches(job, train_cache))
     return loop.Fit(
         network=network,
         optimiser=optimiser,
-        source=Batches(job, train_cache),
-        objective=partial(objective, terms),
+        source=source,
+        objective=learn,
         evaluate=None if evaluate is None else judge,
         settings=loop.Settings(
             epochs=epochs(settings, len(job.train.lengths)),
@@ -122,6 +143,16 @@ def assemble(job: Job, evaluate: Evaluate | None, folder: Path, tick: Callable[[
         ),
         average_gradients=lambda: _average(job),
     )
+
+
+def _learned(job: Job, terms: Terms, labelled: Batches) -> tuple[loop.Source, Callable[[Batch], Iterable[Tensor]]]:
+    """The batches of a job and the losses of one, with unlabelled texts where there are some."""
+    learn = partial(objective, terms)
+    if job.beside is None:
+        return labelled, learn
+    units = len(job.train.lengths)
+    joint = Joint(labelled, units, job.beside, epochs(job.settings, units), job.recipe.seed)
+    return joint, partial(heard, terms, joint, learn)
 
 
 def validation_loss(job: Job, attach: Attach) -> float:

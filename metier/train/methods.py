@@ -49,6 +49,10 @@ METHODS: dict[str, Method] = {
 }
 
 
+PROMPTING = ("zero_shot", "few_shot")
+"""The methods that read what labels are called. They need no labelled text where `heads.NAME.names` says the labels."""
+
+
 def frozen_layers(settings: TrainPart, depth: int) -> int:
     """How many layers keep their weights. Raises `RecipeError` for more than there are."""
     method = METHODS[settings.method]
