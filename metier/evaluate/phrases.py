@@ -28,6 +28,7 @@ NAMED = "No label was learned from: texts were compared with the names of the la
 PROMPTED = "No label was learned from: a language model was asked for one of them."
 SHOWN = "The model was shown {count} labelled texts beside each one that it answered."
 UNLABELLED = "{count} texts have no label; where no held-out text has one, nothing could be measured."
+GUESSED = "In the last epoch {count} of {of} unlabelled texts had a label that the model gave them."
 MEMBERS = "{head}: on the {split} the members have {values} each, together {value}."
 STUDENT = (
     "{head}: one network learned what the ensemble says and took its place; on the {split} it has {own}, where the "
@@ -166,6 +167,7 @@ CHINESE: dict[str, str] = {
     ROUND: "第 {round} 轮：{count} 条无标注文本的得分不低于 {score}；之后验证集指标为 {value}。",
     ROUND_EMPTY: "第 {round} 轮：没有无标注文本的得分达到 {score}。",
     ROUND_KEPT: "保留了第 {round} 轮的权重（0 表示未使用无标注文本）。",
+    GUESSED: "最后一轮训练中，{of} 条无标注文本里有 {count} 条带有模型给出的标签。",
     MEMBERS: "{head}：在{split}上，各成员分别为 {values}，合在一起为 {value}。",
     STUDENT: "{head}：单个网络学习集成的回答并取而代之；在{split}上为 {own}，集成为 {value}。",
     # a race

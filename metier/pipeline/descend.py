@@ -13,6 +13,7 @@ from metier import run
 from metier.models.adapters import Adapter, attach
 from metier.models.machine import versions
 from metier.models.table import Batch
+from metier.pipeline.beside import beside
 from metier.pipeline.prepare import Prepared, headline
 from metier.pipeline.watch import Enough, Watch
 from metier.train import checkpoint, loop, weights
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 def descend(prepared: Prepared, staged: Path, watch: Watch) -> dict[str, Any]:
     """Fits the network of a run where it stands, or goes on from the checkpoint in `staged`; returns what it cost."""
     recipe, tables = prepared.recipe, prepared.tables
-    both, options = (tables["train"], tables["valid"]), prepared.loss_options()
-    job = Job(prepared.network, prepared.machine, *both, recipe, options, prepared.teacher)
+    options, others = prepared.loss_options(), beside(prepared, staged, watch)
+    held = tables["train"], tables["valid"]
+    job = Job(prepared.network, prepared.machine, *held, recipe, options, prepared.teacher, others)
 
     def evaluate(attach: Attach) -> Mapping[str, float]:
         found = headline(prepared, "valid", prepared.runtime.logits(tables["valid"], attach))

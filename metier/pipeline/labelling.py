@@ -19,9 +19,16 @@ SHARED_OUT = ("classify", "relate", "multilabel")
 
 
 def guesses(prepared: Prepared, confidence: float) -> list[Example]:
-    """The further texts of a run with the targets that its network gives them, where their score is high enough.
+    """The further texts of a run that some head is sure of, with what it says."""
+    assert prepared.further is not None
+    pairs = zip(prepared.further.table.documents, guessed(prepared, confidence), strict=True)
+    return [Example(document, targets, "train") for document, targets in pairs if targets]
 
-    A text that no head is sure of is left out. Scores are calibrated on the validation split.
+
+def guessed(prepared: Prepared, confidence: float) -> list[dict[str, Target]]:
+    """The targets that the network of a run gives each further text, where their score is high enough.
+
+    Scores are calibrated on the validation split.
     """
     assert prepared.further is not None
     table = prepared.further.table
@@ -34,7 +41,7 @@ def guesses(prepared: Prepared, confidence: float) -> list[Example]:
         known = [_class(gold) for gold in golds(prepared.dataset.examples["train"], name)] if labels else []
         for place in semi.sure(scores, confidence, labels, known):
             targets[place][name] = said[place].label
-    return [Example(document, own, "train") for document, own in zip(table.documents, targets, strict=True) if own]
+    return targets
 
 
 def calibrated(prepared: Prepared) -> dict[str, Task]:

@@ -15,6 +15,7 @@ from metier.errors import RecipeError
 from metier.evaluate import phrases
 from metier.models.network import Network
 from metier.pipeline import fit as stage
+from metier.pipeline.beside import learned_last
 from metier.pipeline.fit import Fitted
 from metier.pipeline.kept import curve, kept
 from metier.pipeline.labelling import guesses
@@ -40,7 +41,10 @@ def fit(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
         return _rounds(prepared, staged, watch)
     if prepared.recipe.semi.method == "none":
         return _beside(prepared, staged, watch)
-    return stage.fit(prepared, staged, watch)
+    fitted = stage.fit(prepared, staged, watch)
+    if prepared.recipe.semi.method == "pseudo":
+        prepared.notes.append({"says": phrases.GUESSED, "count": learned_last(staged), "of": summary["texts"]})
+    return fitted
 
 
 def _refuse(prepared: Prepared) -> None:

@@ -95,6 +95,11 @@ class Multilabel(Task):
 
         return mean_sigmoid(members)
 
+    def sureness(self, logits: torch.Tensor) -> torch.Tensor:
+        """As `Task.sureness`: the mean over the labels."""
+        yes = logits.float().sigmoid()
+        return yes.maximum(1.0 - yes).mean(-1)
+
     def decode(self, logits: Sequence[np.ndarray], pieces: Sequence[Sequence[Encoding]]) -> list[Prediction]:
         """The labels whose probability reaches their threshold, in the order of `labels`."""
         if not len(logits):

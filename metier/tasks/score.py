@@ -86,6 +86,10 @@ class Score(Task):
         """The mean number."""
         return members.float().mean(0)
 
+    def sureness(self, logits: torch.Tensor) -> torch.Tensor:
+        """1: a number says nothing of how sure it is."""
+        return logits.new_ones(logits.shape[:-1])
+
     def decode(self, logits: Sequence[np.ndarray], pieces: Sequence[Sequence[Encoding]]) -> list[Prediction]:
         """The number of each document, in the unit of the targets."""
         values = self._values(logits)

@@ -119,6 +119,10 @@ class Tag(Task):
         """As `Task.average`, token by token; of chains the mean logits, whose sequences have the geometric mean."""
         return members.float().mean(0) if self.crf else super().average(members)
 
+    def sureness(self, logits: torch.Tensor) -> torch.Tensor:
+        """As `Task.sureness`, of the tag of each token."""
+        return super().sureness(logits[..., : len(self.tags)])
+
     def merge(self, rows: Sequence[np.ndarray], encodings: Sequence[Encoding]) -> np.ndarray:
         """Logits a word, `(words, outputs)`: each from the window in which it lies farthest from an edge."""
         return words.farthest_from_edges(rows, encodings)

@@ -20,6 +20,7 @@ from metier.models.network import Network
 from metier.models.table import Batch, Table
 from metier.recipe import Recipe, TrainPart
 from metier.train import loop
+from metier.train.contrastive import Pairs, contrast
 from metier.train.distil import Teacher
 from metier.train.frozen import Frozen
 from metier.train.methods import METHODS, epochs, frozen_layers
@@ -147,6 +148,10 @@ def assemble(job: Job, evaluate: Evaluate | None, folder: Path, tick: Callable[[
 
 def _learned(job: Job, terms: Terms, labelled: Batches) -> tuple[loop.Source, Callable[[Batch], Iterable[Tensor]]]:
     """The batches of a job and the losses of one, with unlabelled texts where there are some."""
+    if job.settings.method == "contrastive":
+        part = job.recipe.contrastive
+        pairs = Pairs(job.train, part.texts, job.recipe.seed, job.machine)
+        return pairs, partial(contrast, job.network, job.machine, part.temperature)
     learn = partial(objective, terms)
     if job.beside is None:
         return labelled, learn
