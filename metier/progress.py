@@ -104,6 +104,16 @@ def show_findings(findings: Findings, path: Path, stream: IO[str]) -> None:
     )
 
 
+def show_race(found: Mapping[str, Any], stream: IO[str]) -> None:
+    """The table of a race, who won, and what more labels would buy."""
+    from metier.evaluate import race
+
+    rows = race.table(found)
+    _table(rows[0], rows[1:], stream)
+    said = f"winner  {found['winner']}, {found['spent']:.0f} of {found['budget']:g} s"
+    Console(file=stream, highlight=False).print("\n".join([said, *race.outlook(found)]), soft_wrap=True, markup=False)
+
+
 def show_figures(heads: Mapping[str, Any], stream: IO[str]) -> None:
     """The headline of each head with its interval."""
     rows = []

@@ -51,6 +51,10 @@ def train(
     ] = None,
     ensemble: Annotated[int | None, typer.Option(min=1, help="Fit so many models that answer together.")] = None,
     wandb: Annotated[bool, typer.Option("--wandb", help="Track with Weights & Biases, too.")] = False,
+    budget: Annotated[str | None, typer.Option(help="Of --method auto: 90s, 10m or 1h; 10m by default.")] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="Of --method auto: points that a dearer method must gain; 0.5 by default.")
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Fit with this many seeds: mean and standard deviation.")] = 1,
     resume: Annotated[Path | None, typer.Option(help="Go on with this unfinished run.")] = None,
     seed: Seed = None,
@@ -73,9 +77,11 @@ def train(
         "method": method, "epochs": epochs, "backbone": backbone, "split": split, "group": group, "time": by_time,
         "learning_rate": learning_rate, "batch_size": batch_size, "max_length": max_length, "threads": threads,
         "device": device, "wandb": wandb or None, "seed": seed, "unlabelled": unlabelled,
-        "members": ensemble, **assigned(set_ or []),
+        "members": ensemble, "race.budget": budget, "race.margin": margin, **assigned(set_ or []),
     }  # fmt: skip
     recipe = _recipe(source, label or [], tuple(text or ()), task, settings)
+    if recipe.train.method != "auto" and (budget is not None or margin is not None):
+        raise RecipeError("--budget and --margin bound a race.", expected="--method auto beside them")
     with watch:
         if seeds == 1:
             path = pipeline.train(recipe, out=out, source=None, watch=watch).path
@@ -129,16 +135,19 @@ def _recipe(source: str, label: list[str], text: tuple[str, ...], task: str | No
 
 def _finish_train(path: Path, start: float, as_json: bool) -> None:
     from metier.evaluate.findings import Findings
-    from metier.progress import show_findings
+    from metier.progress import show_findings, show_race
 
     findings = Findings.read(path / "evaluation.json")
+    if findings.race:
+        show_race(findings.race, sys.stderr if as_json else sys.stdout)
     show_findings(findings, path, sys.stderr if as_json else sys.stdout)
     if as_json:
         heads = {
             name: _both_splits({"task": head.task, "valid": head.valid, "test": head.test})
             for name, head in findings.heads.items()
         }
-        print_json({"run": str(path), "heads": heads, "seconds": time.perf_counter() - start})
+        race = {"race": findings.race} if findings.race else {}
+        print_json({"run": str(path), "heads": heads, **race, "seconds": time.perf_counter() - start})
     _warn_untested([name for name, head in findings.heads.items() if not head.test])
 
 

@@ -66,9 +66,34 @@ class Bar:
     look: str = "other"
 
 
-def lines(series: Sequence[Series], x: Axis, y: Axis, *, title: str, diagonal: bool = False) -> Markup:
-    """A line chart; `diagonal` draws the dashed line on which both axes are equal."""
+@dataclass(frozen=True, slots=True)
+class Band:
+    """An area between two lines: `(x, low, high)` in the order of drawing."""
+
+    points: Sequence[tuple[float, float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A named point with its interval; `name` is markup."""
+
+    x: float
+    y: float
+    name: Markup
+    low: float | None = None
+    high: float | None = None
+    look: str = "own"
+
+
+def lines(
+    series: Sequence[Series], x: Axis, y: Axis, *, title: str, diagonal: bool = False, bands: Sequence[Band] = ()
+) -> Markup:
+    """A line chart; `diagonal` draws the dashed line on which both axes are equal, `bands` lie under the lines."""
     parts = [_grid(x, y)]
+    for band in bands:
+        edge = [(a, low) for a, low, _ in band.points] + [(a, high) for a, _, high in reversed(band.points)]
+        path = " ".join(f"{_x(x, a):.1f},{_y(y, b):.1f}" for a, b in edge)
+        parts.append(f'<polygon class="band" points="{path}"/>')
     if diagonal:
         low, high = max(x.low, y.low), min(x.high, y.high)
         ends = _x(x, low), _y(y, low), _x(x, high), _y(y, high)
@@ -81,6 +106,43 @@ def lines(series: Sequence[Series], x: Axis, y: Axis, *, title: str, diagonal: b
         if one.dots or len(spots) == 1:
             parts += [f'<circle class="dot {one.look}" cx="{a:.1f}" cy="{b:.1f}" r="2.6"/>' for a, b in spots]
     return _drawing(WIDTH, HEIGHT, title, "".join(parts))
+
+
+def marks(points: Sequence[Mark], x: Axis, y: Axis, *, title: str) -> Markup:
+    """Named points with their intervals. A name goes where it covers neither a point nor another name, if it can."""
+    parts = [_grid(x, y)]
+    taken = [(_x(x, point.x) - 5, _y(y, point.y) - 5, 10.0, 10.0) for point in points]
+    for point in sorted(points, key=lambda point: -point.y):
+        across, up = _x(x, point.x), _y(y, point.y)
+        if point.low is not None and point.high is not None:
+            a, b = _y(y, point.low), _y(y, point.high)
+            parts.append(
+                f'<path class="whisker {point.look}" d="M{across - 3:.1f} {a:.1f}h6M{across:.1f} {a:.1f}V{b:.1f}'
+                f'M{across - 3:.1f} {b:.1f}h6"/>'
+            )
+        parts.append(f'<circle class="dot {point.look}" cx="{across:.1f}" cy="{up:.1f}" r="4"/>')
+        left, line, anchor = _free(across, up, 6.2 * _width(point.name.striptags()), taken)
+        parts.append(f'<text class="name{anchor}" x="{left:.1f}" y="{line:.1f}">{point.name}</text>')
+    return _drawing(WIDTH, HEIGHT, title, "".join(parts))
+
+
+def _free(
+    across: float, up: float, width: float, taken: list[tuple[float, float, float, float]]
+) -> tuple[float, float, str]:
+    """Where a name of this width goes beside a point: to its right, to its left, or a line higher or lower."""
+    places = [(side, shift) for shift in (0.0, 13.0, -13.0, 26.0, -26.0) for side in (1, -1)]
+    for side, shift in places:
+        start = across + 8 if side > 0 else across - 8 - width
+        box = (start, up + shift - 6, width, 12.0)
+        inside = start >= 0 and start + width <= WIDTH and box[1] >= TOP and box[1] + 12 <= HEIGHT - BOTTOM
+        if inside and not any(_overlap(box, other) for other in taken):
+            taken.append(box)
+            return across + 8 * side, up + shift + 4, "" if side > 0 else " end"
+    return across + 8, up + 4, ""
+
+
+def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    return a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
 
 
 def bars(rows: Sequence[Bar], *, title: str) -> Markup:

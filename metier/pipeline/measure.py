@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 from metier import run
@@ -57,8 +58,6 @@ class Bench:
         self.log = Log(folder, self.prepared.heads, facts)
         self.wholes: dict[str, Trial] = {}
         """What this process fitted on all training texts."""
-        self.failed: dict[str, str] = {}
-        """Why rungs were given up while they were fitted."""
 
     @property
     def clock(self) -> Clock:
@@ -92,10 +91,9 @@ class Bench:
     def reserve(self) -> float:
         """Seconds that the evaluation of the winner and the report will take."""
         held = len(self.dataset.examples["valid"]) * 2 + len(self.dataset.examples["test"]) * 3
-        rates = [item.rate for item in self.log.results.values() if item.rate]
-        passes = held / min(rates) if rates else estimate(self.prepared)
-        words = max((item.seconds for item in self.log.results.values() if item.name == "TF-IDF"), default=1.0)
-        probe = max((item.seconds for item in self.log.results.values() if item.name == "probe"), default=1.0)
+        rate = self._rate()
+        passes = held / rate if rate else estimate(self.prepared)
+        words, probe = (self._longest(name) for name in ("TF-IDF", "probe"))
         settings = self.recipe.evaluate
         beside = 1.5 * words * settings.baselines + 0.5 * probe * settings.suspects
         return FINISH + CAUTION * (passes + beside)
@@ -141,7 +139,6 @@ class Bench:
                 with self.guard.keeping(self.reserve() + self._judging(cut)):
                     found = trial(recipe, cut.dataset, self.folder / "fit", self.guard)
             except Enough:
-                self.failed[rung.name] = "its fit took longer than what was left"
                 break
             short = short or self.guard.fired or cutback
             seconds += found.seconds
@@ -169,8 +166,18 @@ class Bench:
 
     def _judging(self, cut: Cut) -> float:
         """Seconds that judging a fit takes."""
+        rate = self._rate()
+        return len(cut.judged) / rate if rate else 0.0
+
+    def _rate(self) -> float:
+        """Texts a second at prediction, the median of all measurements; 0 before the first one."""
         rates = [item.rate for item in self.log.results.values() if item.rate]
-        return len(cut.judged) / min(rates) if rates else 0.0
+        return median(rates) if rates else 0.0
+
+    def _longest(self, name: str) -> float:
+        """Seconds that a rung took on the largest share that it was fitted on; 1 before it was."""
+        found = [(share, item.seconds) for (rung, share), item in self.log.results.items() if rung == name]
+        return max(found)[1] if found else 1.0
 
 
 def _speed(found: Trial, cut: Cut) -> float:

@@ -9,10 +9,13 @@ say what all of the texts would give (see `evaluate.learning_curve`). The dear r
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from metier.errors import RecipeError
+from metier.evaluate import race as says
 from metier.evaluate.learning_curve import NOISE, Point, forecast
 from metier.models.machine import processes
 from metier.pipeline.clock import Clock, Guard, spent_before
@@ -24,13 +27,13 @@ from metier.pipeline.rungs import Rung
 from metier.pipeline.watch import Watch
 from metier.recipe import Recipe
 
+Note = Mapping[str, str]
 CLOCK = "clock.json"
 FIRST = 2.0
 """How much longer than its arithmetic says the first rung may take, before anything was measured."""
 STEEP = 0.5
 """The exponent at which an error that was measured once could fall at best."""
-WON, BASELINE, UNDER, BEATEN = "won", "baseline", "under the margin", "beaten on a part of the data"
-NO_TIME, IMPOSSIBLE = "no time", "not possible"
+NOTHING: Note = {}
 
 
 class Race:
@@ -45,8 +48,8 @@ class Race:
         self.rungs = list(bench.rungs.values())
         self.margin = bench.recipe.race.margin / 100
         self.shares = [share for share in bench.cuts if share < 1.0]
-        self.fates: dict[str, tuple[str, str]] = {}
-        """By rung: its fate, and the reason where there is more to say."""
+        self.fates: dict[str, tuple[str, Note]] = {}
+        """By rung: its fate, and the reason, a phrase with what fills it, where there is more to say."""
         self.leader: Rung | None = None
 
     def run(self) -> Rung:
@@ -56,7 +59,7 @@ class Race:
         if self.leader is None:
             raise self._too_small()
         self._climb([rung for rung in self.rungs if not rung.cheap])
-        self.fates[self.leader.name] = WON, ""
+        self.fates[self.leader.name] = says.WON, NOTHING
         return self.leader
 
     def require_time(self) -> None:
@@ -71,7 +74,7 @@ class Race:
         bench = self.bench
         whole = bench.expected(rung, 1.0)
         if not rung.network and whole > bench.left() / 4:
-            self.fates[rung.name] = NO_TIME, _needs(whole, bench)
+            self.fates[rung.name] = says.NO_TIME, _needs(whole, bench)
             return
         for share in self.shares if rung.method != "zero_shot" else self.shares[-1:]:
             spare = CAUTION * (bench.expected(rung, share) + bench.expected(rung, 1.0))
@@ -80,7 +83,7 @@ class Race:
         if bench.measure(rung, 1.0) is None:
             self._explain(rung)
         elif not rung.network:
-            self.fates[rung.name] = BASELINE, ""
+            self.fates[rung.name] = says.BASELINE, NOTHING
         else:
             self._compare(rung)
 
@@ -91,10 +94,10 @@ class Race:
             return
         gain = self._gain(rung, self.leader)
         if gain >= self.margin:
-            self.fates[self.leader.name] = UNDER, ""
+            self.fates[self.leader.name] = says.UNDER, {"says": says.POINTS, "gain": f"{-100 * gain:+.1f}"}
             self.leader = rung
         else:
-            self.fates[rung.name] = UNDER, f"{100 * gain:+.1f} points"
+            self.fates[rung.name] = says.UNDER, {"says": says.POINTS, "gain": f"{100 * gain:+.1f}"}
 
     def _too_small(self) -> RecipeError:
         bench = self.bench
@@ -112,13 +115,13 @@ class Race:
         room = 1.0 - self._best()
         if room < self.margin:
             for rung in rungs:
-                self.fates[rung.name] = UNDER, f"only {100 * room:.1f} points are left to gain"
+                self.fates[rung.name] = says.UNDER, {"says": says.ROOM, "room": f"{100 * room:.1f}"}
             return
         alive, stages = self._plan(rungs)
         for share in stages:
             alive = self._heat(alive, share)
         for rung in alive[1:]:
-            self.fates[rung.name] = BEATEN, ""
+            self.fates[rung.name] = says.BEATEN, NOTHING
         if alive and self._affordable(alive[0]):
             if self.bench.measure(alive[0], 1.0) is None:
                 self._explain(alive[0])
@@ -138,10 +141,10 @@ class Race:
             for stages in (self.shares, self.shares[:1], []):
                 if (count == 1 or stages) and CAUTION * self._cost(wanted[:count], stages) < left:
                     for rung in wanted[count:]:
-                        self.fates[rung.name] = NO_TIME, _needs(whole[rung.name], self.bench)
+                        self.fates[rung.name] = says.NO_TIME, _needs(whole[rung.name], self.bench)
                     return wanted[:count], list(stages)
         for rung in wanted[1:]:
-            self.fates[rung.name] = NO_TIME, _needs(whole[rung.name], self.bench)
+            self.fates[rung.name] = says.NO_TIME, _needs(whole[rung.name], self.bench)
         return wanted[:1], []
 
     def _cost(self, rungs: Sequence[Rung], stages: Sequence[float]) -> float:
@@ -158,7 +161,7 @@ class Race:
         for rung in rungs:
             enough = CAUTION * (self.bench.expected(rung, share) + LEAST * self.bench.expected(rung, 1.0))
             if enough > self.bench.left() and (rung.name, share) not in self.bench.log.results:
-                self.fates[rung.name] = NO_TIME, _needs(enough, self.bench)
+                self.fates[rung.name] = says.NO_TIME, _needs(enough, self.bench)
             elif (sheet := self.bench.measure(rung, share)) is None:
                 self._explain(rung)
             else:
@@ -166,12 +169,12 @@ class Race:
         found.sort(key=lambda item: -item[0])
         better = [rung for _, rung in found[: -(-len(found) // 2)]]
         for _, rung in found[len(better) :]:
-            self.fates[rung.name] = BEATEN, ""
+            self.fates[rung.name] = says.BEATEN, NOTHING
         alive = []
         for rung in better:
             gain = self._hoped(rung)
             if gain < self.margin:
-                self.fates[rung.name] = UNDER, f"{100 * gain:+.1f} points expected"
+                self.fates[rung.name] = says.UNDER, {"says": says.EXPECTED, "gain": f"{100 * gain:+.1f}"}
             else:
                 alive.append(rung)
         return alive
@@ -181,7 +184,7 @@ class Race:
         needed = self.bench.expected(rung, 1.0)
         if CAUTION * LEAST * needed < self.bench.left() or (rung.name, 1.0) in self.bench.log.results:
             return True
-        self.fates[rung.name] = NO_TIME, _needs(needed, self.bench)
+        self.fates[rung.name] = says.NO_TIME, _needs(needed, self.bench)
         return False
 
     def _explain(self, rung: Rung) -> None:
@@ -190,9 +193,9 @@ class Race:
             item.impossible for key, item in self.bench.log.results.items() if key[0] == rung.name and item.impossible
         ]
         if reasons:
-            self.fates[rung.name] = IMPOSSIBLE, reasons[0]
+            self.fates[rung.name] = says.IMPOSSIBLE, {"says": reasons[0]}
         else:
-            self.fates[rung.name] = NO_TIME, self.bench.failed.get(rung.name, "")
+            self.fates[rung.name] = says.NO_TIME, {"says": says.LATE}
 
     # -- figures -------------------------------------------------------------------------------------------------
     def points(self, rung: Rung) -> list[Point]:
@@ -223,7 +226,7 @@ class Race:
         gain = self._forecast_gain(rung, self.leader)
         if len(own) > 1 and gain is not None:
             return gain[0]
-        error = (1.0 - self._parts(rung, own)[-1].score) * own[-1] ** STEEP
+        error: float = (1.0 - self._parts(rung, own)[-1].score) * own[-1] ** STEEP
         return 1.0 - error - self._best()
 
     def _forecast_gain(self, rung: Rung, other: Rung) -> tuple[float, float] | None:
@@ -244,12 +247,12 @@ class Race:
         expected = self._forecast_gain(rung, other)
         if expected is not None:
             gains.append(expected)
-        weights = [1.0 / (error**2 + NOISE**2) for _, error in gains]
-        return sum(weight * gain for weight, (gain, _) in zip(weights, gains, strict=True)) / sum(weights)
+        values, errors = np.array(gains).T
+        return float(np.average(values, weights=1.0 / (errors**2 + NOISE**2)))
 
 
-def _needs(seconds: float, bench: Bench) -> str:
-    return f"about {seconds:.0f} s needed, {max(0.0, bench.left()):.0f} s left"
+def _needs(seconds: float, bench: Bench) -> Note:
+    return {"says": says.NEEDS, "needed": f"{seconds:.0f}", "left": f"{max(0.0, bench.left()):.0f}"}
 
 
 def require_one_process() -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from metier import run
-from metier.evaluate.learning_curve import forecast
+from metier.evaluate.learning_curve import Point, forecast
 from metier.pipeline.fit import Fitted, look
 from metier.pipeline.measure import Bench
 from metier.pipeline.prepare import Prepared, prepare, table_of
 from metier.pipeline.race import Race
 from metier.pipeline.race_log import Result
 from metier.pipeline.rungs import Rung
+from metier.predict.runtime import Logits
 from metier.recipe import Recipe
 from metier.train.track import FILE as METRICS
 
@@ -57,7 +58,7 @@ def _restored(recipe: Recipe, leader: Rung, bench: Bench) -> tuple[Prepared, Fit
     return prepared, fitted
 
 
-def _probe(bench: Bench, recipe: Recipe) -> dict[str, Any]:
+def _probe(bench: Bench, recipe: Recipe) -> dict[str, Logits]:
     """What the probe says of valid and test, to be compared with the winner."""
     trial = bench.wholes.get("probe")
     if trial is None:
@@ -91,8 +92,8 @@ def _line(race: Race, rung: Rung) -> dict[str, Any]:
     """One rung: its figures on the largest share that it was fitted on, and its fate."""
     log = race.bench.log
     found = [item for (name, _), item in log.results.items() if name == rung.name and item.rows]
-    fate, reason = race.fates.get(rung.name, ("", ""))
-    line: dict[str, Any] = {"name": rung.name, "method": rung.method, "fate": fate, "reason": reason}
+    fate, reason = race.fates.get(rung.name, ("", {}))
+    line: dict[str, Any] = {"name": rung.name, "method": rung.method, "fate": fate, "reason": dict(reason)}
     if not found:
         return line
     best: Result = max(found, key=lambda item: item.share)
@@ -114,7 +115,7 @@ def _line(race: Race, rung: Rung) -> dict[str, Any]:
     }
 
 
-def _point(point: Any) -> dict[str, float]:
+def _point(point: Point) -> dict[str, float]:
     return {"rows": point.rows, "score": point.score, "deviation": point.deviation}
 
 
