@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Body, FastAPI, Request, Response
+from starlette.requests import ClientDisconnect
 
 from metier.serve import documentation, problems
 from metier.serve.body import bounded_route
 from metier.serve.gate import Gate
-from metier.serve.problems import Problem
 from metier.serve.schema import PredictAnswer, PredictRequest, RunAnswer, RunsAnswer, State, answer, chosen, documents
 from metier.serve.service import Service
 
@@ -145,7 +145,7 @@ async def while_connected(request: Request, run: ServedRun, texts: Sequence[Docu
     try:
         await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
-            raise Problem(503, "The client left.")
+            raise ClientDisconnect  # which the gate counts, and answers with nothing
         return work.result()
     finally:
         for task in (work, gone):

@@ -168,7 +168,7 @@ class Batcher:
             if len(requests) == 1:
                 self._fail(requests[0], error)
                 return
-            for one in requests:
+            for one in (request for request in requests if not request.done.done()):
                 await self._answer([item for item in batch if item[0] is one])
             return
         for (request, _), answer in zip(batch, answers, strict=True):

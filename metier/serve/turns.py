@@ -49,11 +49,21 @@ class Worker:
             result, error = None, None
             try:
                 result = call()
-            except Exception as raised:  # noqa: BLE001 (whatever it is goes to the one who waits)
-                error = raised
+            except BaseException as raised:  # noqa: BLE001 (whatever it is goes to the one who waits)
+                error = _tellable(raised)
             with suppress(RuntimeError):  # the loop was closed while the call ran: nobody waits any more
                 loop.call_soon_threadsafe(_settle, future, result, error)
             del job, loop, future, call, result, error  # what is idle holds on to no text
+
+
+def _tellable(raised: BaseException) -> Exception:
+    """What a future may hold, and what ends no event loop. A panic in Rust, which the tokenizers are made of, is no
+    `Exception`; the thread must outlive it all the same."""
+    if isinstance(raised, Exception) and not isinstance(raised, StopIteration):
+        return raised
+    error = RuntimeError(f"the model raised {type(raised).__name__}: {raised}")
+    error.__cause__ = raised
+    return error
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:

@@ -47,8 +47,11 @@ class Served:
 
 
 @contextmanager
-def served(*flags, cwd=None, program=(STANDIN,)):
-    """A server in a process of its own, once it has said its address. What it complained of: `process.stderr`."""
+def served(*flags, cwd=None, program=(STANDIN,), announced=str.strip):
+    """A server in a process of its own, once it has said its address, which `announced` finds in its first line.
+
+    What it complained of: `process.stderr`.
+    """
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     # Whatever runs the tests, this is a program of its own: NiceGUI behaves otherwise under pytest.
     for name in ("PYTEST_CURRENT_TEST", "NICEGUI_SCREEN_TEST_PORT"):
@@ -58,7 +61,7 @@ def served(*flags, cwd=None, program=(STANDIN,)):
         command, cwd=cwd or ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
-            url = process.stdout.readline().strip()
+            url = announced(process.stdout.readline())
             assert url.startswith("http://"), process.stderr.read()
             yield Served(url, process)
         finally:

@@ -93,6 +93,7 @@ def main() -> None:
 
     flags = argparse.ArgumentParser()
     flags.add_argument("--delay", type=float, default=0.0)
+    flags.add_argument("--pace", type=float, default=0.0)
     flags.add_argument("--port", type=int, default=0)
     flags.add_argument("--page", action="store_true")
     flags.add_argument("--keys", type=Path)
@@ -103,7 +104,7 @@ def main() -> None:
     settings = Settings(port=said.port, page=said.page, api_key_file=said.keys, limits=Limits(**limits))
     # The further runs are of one head and read pairs, so that they can be told from the first.
     heads = {"urgency": ABOUT["heads"]["urgency"]}
-    more = [Standin(said.delay, name=name, version=name, pair=True, heads=heads) for name in said.run]
+    more = [Standin(said.delay, pace=said.pace, name=name, version=name, pair=True, heads=heads) for name in said.run]
     serve([Standin(said.delay), *more], settings, announce=announce)
 
 

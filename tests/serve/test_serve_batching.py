@@ -200,6 +200,24 @@ def test_a_bad_text_spoils_no_other_request():
     assert isinstance(bad, DataError)
 
 
+@pytest.mark.parametrize("raised", [SystemExit(3), StopIteration(), KeyboardInterrupt()])
+def test_nothing_that_a_model_raises_ends_the_thread(raised):
+    """A panic in Rust is no `Exception` either."""
+
+    def predict(documents):
+        if documents[0].text == "bad":
+            raise raised
+        return [{"head": Prediction(document.text, 1.0)} for document in documents]
+
+    async def scenario():
+        async with batcher_of(predict) as batcher:
+            with pytest.raises(RuntimeError, match=type(raised).__name__):
+                await asyncio.wait_for(batcher.submit(texts("bad")), 5)
+            return labels(await asyncio.wait_for(batcher.submit(texts("good")), 5))
+
+    assert asyncio.run(scenario()) == ["good"]
+
+
 def test_a_model_that_answers_too_few_is_a_fault():
     async def scenario():
         async with batcher_of(lambda documents: []) as batcher:

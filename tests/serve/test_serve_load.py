@@ -15,6 +15,18 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.serve_load import KINDS, load
 
 
+def settled(one):
+    """The metrics, once nobody waits any more."""
+    quiet = ("metier_queue_texts 0.0", "metier_requests_in_flight 1.0")  # the one that asks
+    for _ in range(100):
+        metrics = httpx.get(f"{one.url}/metrics").text
+        if all(line in metrics for line in quiet):
+            break
+        time.sleep(0.1)
+    assert all(line in metrics for line in quiet), "nobody is forgotten, nobody is counted twice"
+    return metrics
+
+
 @pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=[pytest.mark.soak, pytest.mark.timeout(180)])])
 def test_a_mixed_load(seconds):
     with served("--delay", "0.002", "--limit", "queue=128") as one:
@@ -22,12 +34,35 @@ def test_a_mixed_load(seconds):
         assert found["wrong"] == {}
         assert len(found["statuses"]) >= len(KINDS) - 2
         assert found["memory_mib"]["end"] - found["memory_mib"]["after_a_third"] < 12
-        settled = ("metier_queue_texts 0.0", "metier_requests_in_flight 1.0")  # the one that asks
-        for _ in range(100):
-            metrics = httpx.get(f"{one.url}/metrics").text
-            if all(line in metrics for line in settled):
-                break
-            time.sleep(0.1)
-        assert all(line in metrics for line in settled), "nobody is forgotten, nobody is counted twice"
+        settled(one)
+        assert one.stop() == 0
+        assert one.process.stderr.read() == ""
+
+
+def test_two_runs_at_once_and_clients_that_leave():
+    """A hundred requests in parallel, a third of which hang up: the others get theirs, and nobody is forgotten."""
+    with served("--delay", "0.01", "--pace", "0.01", "--run", "slow") as one:
+
+        async def ask(client, number):
+            address = f"{one.url}/v1/runs/slow/predict" if number % 2 else f"{one.url}/v1/predict"
+            request = client.post(address, json={"texts": ["a" * number] * 3})
+            if number % 3:
+                return await request
+            with pytest.raises((TimeoutError, httpx.HTTPError)):
+                await asyncio.wait_for(request, 0.01 * (number % 10))
+            return None
+
+        async def all_of_them():
+            async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=100)) as client:
+                return await asyncio.gather(*(ask(client, number) for number in range(100)))
+
+        for number, found in enumerate(asyncio.run(all_of_them())):
+            if found is not None:
+                assert found.status_code == 200
+                assert found.json()["run"] == "slow" or not number % 2
+                assert [text["urgency"]["label"] for text in found.json()["predictions"]] == [number / 100] * 3
+        metrics = settled(one)
+        assert 'metier_rejected_total{status="503"}' not in metrics, "who left was not refused"
+        assert 'metier_run_requests_total{run="slow",status="200"}' in metrics
         assert one.stop() == 0
         assert one.process.stderr.read() == ""

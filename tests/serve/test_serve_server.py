@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 
 import httpx
 import pytest
@@ -209,13 +209,11 @@ def wait_until_ready(server):
 
 
 def test_sigterm_finishes_what_was_accepted():
-    with served("--delay", "1.0") as slow:
+    with served("--delay", "1.0") as slow, httpx.Client(base_url=slow.url, timeout=20) as client:
         wait_until_ready(slow)
         answers = []
         threads = [
-            threading.Thread(
-                target=lambda: answers.append(httpx.post(f"{slow.url}/v1/predict", json={"text": "a"}, timeout=20))
-            )
+            threading.Thread(target=lambda: answers.append(client.post("/v1/predict", json={"text": "a"})))
             for _ in range(3)
         ]
         for thread in threads:
@@ -265,6 +263,26 @@ def test_a_second_signal_does_not_wait():
         time.sleep(0.3)
         assert stuck.process.poll() is None
         assert stuck.stop(signal.SIGINT) == 0
+
+
+def test_killed_in_the_middle_it_starts_again_at_once():
+    """SIGKILL amid requests: the same port serves again, and nothing has to be cleaned up."""
+    with served("--delay", "0.5", "--run", "further") as first:
+        wait_until_ready(first)
+        port = str(first.address[1])
+        body = b'{"text": "a"}'
+        with connect(first) as one, connect(first) as other:
+            one.sendall(head(first, len(body)) + body)
+            other.sendall(head(first, len(body)).replace(b"/v1/", b"/v1/runs/further/") + body)
+            time.sleep(0.2)
+            assert first.stop(signal.SIGKILL) == -signal.SIGKILL
+            for sock in (one, other):
+                with suppress(ConnectionResetError):
+                    assert said(sock) == b"", "no half of an answer"
+    with served("--port", port) as again:
+        wait_until_ready(again)
+        assert again.url == first.url
+        assert httpx.post(f"{again.url}/v1/predict", json={"text": "a"}).status_code == 200
 
 
 # -- starting ------------------------------------------------------------------------------------------------------

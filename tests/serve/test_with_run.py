@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import httpx
 import pytest
@@ -51,6 +52,31 @@ def test_answers_do_not_depend_on_company(model):
             assert other[head]["score"] == pytest.approx(said["score"], abs=1e-4)
 
 
+@pytest.fixture(scope="module")
+def other_run(tmp_path_factory, toy_backbone, toy_news):
+    out = tmp_path_factory.mktemp("other") / "places"
+    settings = {"backbone": str(toy_backbone), "method": "probe", "max_length": 32}
+    return metier.train(toy_news, label="place", out=out, **settings).run
+
+
+def test_two_runs_answer_together_as_each_alone(model, other_run):
+    other = metier.load(other_run)
+
+    async def scenario():
+        async with client_of([model, other]) as client:
+            addresses = ["/v1/predict", "/v1/runs/places/predict"] * 4
+            return await asyncio.gather(*(client.post(address, json={"texts": TEXTS}) for address in addresses))
+
+    for number, found in enumerate(asyncio.run(scenario())):
+        one = (model, other)[number % 2]
+        assert found.json()["run"] == one.describe()["version"]
+        for said, own in zip(found.json()["predictions"], one.predict(TEXTS), strict=True):
+            assert {head: answer["label"] for head, answer in said.items()} == {
+                head: prediction.label for head, prediction in own.items()
+            }
+            assert all(said[head]["score"] == pytest.approx(own[head].score, abs=1e-4) for head in own)
+
+
 PROGRAM = """
 import sys
 from metier.serve import Settings, serve
@@ -64,5 +90,16 @@ def test_a_folder_is_served(toy_run):
         assert found.status_code == 200
         assert len(found.json()["predictions"]) == len(TEXTS)
         assert toy_run.name in httpx.get(one.url).text
+        assert one.stop() == 0
+        assert one.process.stderr.read() == ""
+
+
+def test_the_command_serves_many(toy_run, other_run):
+    command = ("-m", "metier.cli", "serve", toy_run, other_run, "--port", "0", "--json")
+    with served(program=command, announced=lambda line: json.loads(line)["address"]) as one:
+        listed = httpx.get(f"{one.url}/v1/runs", timeout=60).json()
+        assert [run["name"] for run in listed["runs"]] == [toy_run.name, "places"]
+        found = httpx.post(f"{one.url}/v1/runs/places/predict", json={"texts": TEXTS}, timeout=60)
+        assert [list(answer) for answer in found.json()["predictions"]] == [["place"]] * len(TEXTS)
         assert one.stop() == 0
         assert one.process.stderr.read() == ""
