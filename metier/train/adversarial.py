@@ -50,32 +50,31 @@ class Scene:
         return self.settings.ascents or ASCENTS[self.settings.adversarial]
 
     @cached_property
-    def shape(self) -> tuple[int, int, int]:
-        """Of a perturbation, `(rows, length, width)`; some backbones embed in fewer dimensions than their layers."""
-        encoder = self.network.encoder
-        width = encoder.words.embedding_dim if self.batch.hidden is None else encoder.width
-        return (*self.batch.ids.shape, width)
+    def states(self) -> Tensor:
+        """What perturbations are added to, `(rows, length, width)`; some backbones embed in less than their width."""
+        if self.batch.hidden is not None:
+            return self.batch.hidden
+        # The module is called, not its matrix read: rows of it may owe an update until they are looked up.
+        with torch.no_grad():
+            states: Tensor = self.network.encoder.words(self.batch.ids)
+        return states
 
     @cached_property
     def radius(self) -> Tensor:
         """Of each row, `(rows, 1, 1)`."""
-        with torch.no_grad():
-            # The module is called, not its matrix read: rows of it may owe an update until they are looked up.
-            states = self.network.encoder.words(self.batch.ids) if self.batch.hidden is None else self.batch.hidden
-            norm = states[self.batch.mask].float().norm(dim=-1).mean()
-            lengths = self.batch.mask.sum(1).to(norm.dtype)
-            radius: Tensor = self.settings.radius * 0.1 * norm * lengths.sqrt()
+        norm = self.states[self.batch.mask].float().norm(dim=-1).mean()
+        radius: Tensor = self.settings.radius * 0.1 * norm * self.batch.mask.sum(1).to(norm.dtype).sqrt()
         return radius[:, None, None]
 
     def inside(self) -> Tensor:
         """A random place in the ball: uniform in the cube that it touches with its corners (Zhu et al. 2020)."""
-        cube = torch.rand(self.shape, device=self.batch.ids.device) * 2.0 - 1.0
-        entries = (self.batch.mask.sum(1) * self.shape[2]).to(cube.dtype)[:, None, None]
+        cube = torch.rand(self.states.shape, device=self.batch.ids.device) * 2.0 - 1.0
+        entries = (self.batch.mask.sum(1) * self.states.shape[2]).to(cube.dtype)[:, None, None]
         return (cube * self.batch.mask[..., None] * (self.radius / entries.sqrt())).requires_grad_(True)
 
     def direction(self) -> Tensor:
         """A random direction, as long as a tenth of the radius."""
-        noise = torch.randn(self.shape, device=self.batch.ids.device) * self.batch.mask[..., None]
+        noise = torch.randn(self.states.shape, device=self.batch.ids.device) * self.batch.mask[..., None]
         return self.along(noise, 0.1).requires_grad_(True)
 
     def along(self, gradient: Tensor, share: float = 1.0) -> Tensor:
@@ -93,7 +92,7 @@ def fgm(scene: Scene) -> Iterator[Tensor]:
 
     The gradient comes with the backward pass of the clean loss, to which the loss after the step is added.
     """
-    still = torch.zeros(scene.shape, device=scene.batch.ids.device, requires_grad=True)
+    still = torch.zeros(scene.states.shape, device=scene.batch.ids.device, requires_grad=True)
     yield scene.learn(still)[0]
     yield scene.judge(scene.answers(scene.along(_left(still))))
 
