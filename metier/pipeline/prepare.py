@@ -30,7 +30,7 @@ from metier.tasks.tag import Tag
 from metier.tasks.task import Task
 from metier.train.distil import Teacher
 from metier.train.methods import METHODS, PROMPTING, frozen_layers
-from metier.train.objective import require_sense
+from metier.train.objective import require_use
 from metier.types import Example
 
 SPLITS = ("train", "valid", "test")
@@ -48,6 +48,8 @@ class Prepared:
     tables: dict[str, Table]
     notes: list[Mapping[str, Any]] = field(default_factory=list)
     """What was done to the data on the way that the report must say; see `evaluate.phrases`."""
+    named: list[Example] = field(default_factory=list)
+    """Names of labels that stand in the training table as texts of theirs; see `pipeline.naming`."""
     made: list[Example] = field(default_factory=list)
     """Copies of training texts that stand in the training table behind the originals; see `pipeline.augment`."""
     further: Unlabelled | None = None
@@ -105,7 +107,7 @@ def prepare(recipe: Recipe, dataset: Dataset, found: Machine | None = None) -> P
     found = found or machine(recipe.train.device, recipe.train.precision, recipe.train.threads)
     backbone = backbones.find(recipe.model.backbone)
     heads = build_heads(recipe, dataset)
-    require_sense(recipe, heads)
+    require_use(recipe, heads)
     augment.require(recipe, backbone)
     with seeded(recipe.seed):
         encoder = backbones.load_encoder(backbone, dropout=recipe.model.dropout)

@@ -35,6 +35,7 @@ from metier.pipeline.watch import Silent, Watch
 from metier.recipe import Recipe
 from metier.run import Run
 from metier.train import checkpoint
+from metier.train.objective import require_steps
 from metier.train.track import FILE as METRICS
 
 EVALUATION, REPORT, CARD, ENVIRONMENT = "evaluation.json", "report.html", "card.md", "environment.json"
@@ -53,6 +54,7 @@ def train(recipe: Recipe, *, out: str | Path | None, source: Source | None, watc
     Several processes (`torchrun`) share the fit. Only the first one writes and returns; the others end here.
     """
     start = time.perf_counter()
+    require_steps(recipe)
     path = Path(out) if out is not None else fresh(recipe)
     settings = recipe.train
     if settings.method == "auto":

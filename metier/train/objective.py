@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -162,14 +162,20 @@ def supervised_contrast(vectors: Tensor, targets: Tensor, temperature: float) ->
 
     A row without a partner of its class is no anchor; without any anchor the loss is 0.
     """
+    same = (targets[:, None] == targets[None, :]) & (targets >= 0)[:, None]
+    return weighted_contrast(vectors, same.float(), temperature)
+
+
+def weighted_contrast(vectors: Tensor, alike: Tensor, temperature: float) -> Tensor:
+    """The same where partners are so by degrees, `alike` `(rows, rows)` in 0 to 1: each counts by its degree."""
     itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
     similar = (vectors @ vectors.T / temperature).float().masked_fill(itself, -torch.inf)
-    partners = (targets[:, None] == targets[None, :]) & ~itself & (targets >= 0)[:, None]
-    anchors = partners.any(1)
+    weights = alike.masked_fill(itself, 0.0)
+    anchors = weights.sum(1) > 0
     if not bool(anchors.any()):
         return vectors.sum() * 0.0
-    logged = similar.log_softmax(1).masked_fill(~partners, 0.0)
-    return -(logged.sum(1)[anchors] / partners.sum(1)[anchors]).mean()
+    logged = similar.log_softmax(1).masked_fill(itself, 0.0)
+    return -((weights * logged).sum(1)[anchors] / weights.sum(1)[anchors]).mean()
 
 
 # -- what goes with what -----------------------------------------------------------------------------------------
@@ -209,15 +215,24 @@ NEEDS = {
 """What a head must be like for a term to mean anything, and the kinds that are."""
 
 
-def require_sense(recipe: Recipe, heads: Mapping[str, Task]) -> None:
-    """Raises one `RecipeError` for all terms that the method or the heads of a recipe have no use for."""
-    keys, method = asked(recipe), recipe.train.method
-    if keys and not METHODS[method].gradient:
+CONTRASTED = ("classify", "relate", "multilabel", "score")
+"""The tasks that have a vector a text, and targets by which texts are alike."""
+
+
+def require_steps(recipe: Recipe) -> None:
+    """Raises `RecipeError` for terms that the method of a recipe has no use for."""
+    keys, method = asked(recipe), METHODS.get(recipe.train.method)
+    if keys and method is not None and not method.gradient:
         steep = ", ".join(name for name, one in METHODS.items() if one.gradient)
         raise RecipeError(
-            f"The method {method!r} has no use for {' and '.join(keys)}: it fits its heads without gradient steps.",
+            f"The method {method.name!r} has no use for {' and '.join(keys)}: it fits without gradient steps.",
             expected=f"a method that goes by gradient: {steep}",
         )
+
+
+def require_use(recipe: Recipe, heads: Mapping[str, Task]) -> None:
+    """Raises `RecipeError` for terms that no head of a recipe has a use for."""
+    keys = asked(recipe)
     idle = [key for key in keys if key in NEEDS and not any(NEEDS[key][0](task) for task in heads.values())]
     if idle:
         kinds = ", ".join(f"{name} ({task.kind})" for name, task in heads.items())

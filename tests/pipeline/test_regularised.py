@@ -6,7 +6,9 @@ import tomli_w
 from commands import metier, refused
 
 from metier.pipeline import descend
+from metier.recipe import METHODS
 from metier.train import loop
+from metier.train.methods import METHODS as KNOWN
 
 TWO = {"sentiment": {"column": "sentiment"}, "place": {"column": "place"}}
 ONE = {"sentiment": {"column": "sentiment"}}
@@ -60,3 +62,19 @@ def test_a_method_without_steps(tmp_path, toy_backbone, toy_news):
     recipe = written(tmp_path / "r.toml", toy_news, ONE, toy_backbone, {"r_drop": 1.0}, method="probe")
     message = refused("train", recipe, "--out", tmp_path / "run")
     assert "'probe' has no use for regularise.r_drop" in message and not list(tmp_path.glob("run*"))
+
+
+def test_a_head_without_a_use_for_it(tmp_path, toy_backbone, toy_news):
+    rows = fits.relations(tmp_path / "data.jsonl", rows=40)
+    heads = {"label": {"column": "label", "task": "relate"}}
+    recipe = written(tmp_path / "r.toml", rows, heads, toy_backbone, {"mixup": 0.4})
+    message = refused("train", recipe, "--out", tmp_path / "run")
+    assert "regularise.mixup would do nothing: the heads are label (relate)" in message
+    assert not list(tmp_path.glob("run*"))
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if KNOWN[name].gradient])
+def test_every_method_by_gradient(method, tmp_path, toy_backbone, toy_news):
+    together = {"adversarial": "freelb", "ascents": 2, "r_drop": 0.5, "supcon": 0.2, "mixup": 0.3}
+    recipe = written(tmp_path / "r.toml", toy_news, ONE, toy_backbone, together, method=method, batch_size=24)
+    assert metier("train", recipe, "--out", tmp_path / "run").code == 0

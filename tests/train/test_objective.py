@@ -15,7 +15,7 @@ from metier.errors import RecipeError
 from metier.recipe import METHODS, Recipe
 from metier.train import objective as objectives
 from metier.train.methods import METHODS as KNOWN
-from metier.train.objective import require_sense, supervised_contrast
+from metier.train.objective import require_steps, require_use, supervised_contrast
 from metier.train.optimiser import Optimiser
 
 
@@ -171,7 +171,8 @@ def recipe(values, method="full"):
 @pytest.mark.parametrize("key", SETTINGS)
 def test_a_method_without_gradient_steps(key, method):
     with pytest.raises(RecipeError, match=f"'{method}' has no use for {key}.*without gradient steps.*full"):
-        require_sense(recipe(SETTINGS[key], method), {"a": HEADS["classify"][0]()})
+        require_steps(recipe(SETTINGS[key], method))
+    require_steps(recipe({}, method))
 
 
 IDLE = {
@@ -181,13 +182,19 @@ IDLE = {
 }
 
 
+@pytest.mark.parametrize("method", [*(name for name in METHODS if KNOWN[name].gradient), "auto"])
+def test_a_method_with_gradient_steps(method):
+    for settings in SETTINGS.values():
+        require_steps(recipe(settings, method))
+
+
 @pytest.mark.parametrize("key", SETTINGS)
 @pytest.mark.parametrize("name", HEADS)
 def test_a_term_that_no_head_has_a_use_for(key, name):
     heads = {"a": HEADS[name][0]()}
     if name not in IDLE.get(key, []):
-        require_sense(recipe(SETTINGS[key]), heads)
+        require_use(recipe(SETTINGS[key]), heads)
         return
     with pytest.raises(RecipeError, match=rf"{key} would do nothing: the heads are a \(.*Expected: for"):
-        require_sense(recipe(SETTINGS[key]), heads)
-    require_sense(recipe(SETTINGS[key]), {**heads, "b": HEADS["classify"][0]()})
+        require_use(recipe(SETTINGS[key]), heads)
+    require_use(recipe(SETTINGS[key]), {**heads, "b": HEADS["classify"][0]()})
