@@ -12,8 +12,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -163,6 +166,37 @@ def load_encoder(backbone: Backbone, *, dropout: float | None = None) -> Encoder
         raise BackboneError(f"The weights in {backbone.folder} cannot be read: {error}.") from None
     encoder.load_weights(state, backbone.config)
     return encoder
+
+
+class Weights(dict[str, "Tensor"]):
+    """Tensors by name, for as long as somebody holds on to them."""
+
+
+_FROZEN: WeakValueDictionary[tuple[str, str], Weights] = WeakValueDictionary()
+_LOCK = Lock()
+
+
+def load_frozen(backbone: Backbone, device: torch.device) -> Encoder | HubEncoder:
+    """An encoder on a device whose weights are in memory once, however many are loaded from the same backbone.
+
+    Whoever writes into its weights writes into all of them: what is fitted comes from `load_encoder`.
+    """
+    key = backbone.sha256, str(device)
+    with _LOCK:
+        weights = _FROZEN.get(key)
+        if weights is not None and backbone.ours:
+            with torch.device("meta"):
+                encoder: Encoder | HubEncoder = Encoder(foreign.shape(backbone.config))
+            encoder.load_state_dict(weights, assign=True)
+        else:
+            encoder = load_encoder(backbone).to(device)
+            if weights is None:
+                weights = Weights({name: weight.detach() for name, weight in encoder.named_parameters()})
+                _FROZEN[key] = weights
+            for name, weight in encoder.named_parameters():
+                weight.data = weights[name]
+    encoder.frozen_weights = weights
+    return encoder.requires_grad_(False)
 
 
 def build_encoder(description: dict[str, Any]) -> Encoder | HubEncoder:

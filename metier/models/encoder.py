@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -13,6 +13,11 @@ from torch import Tensor, nn
 from metier.models import foreign
 from metier.models.layers import Layer, Pass, noise_for
 from metier.models.shape import Shape
+
+if TYPE_CHECKING:
+    from metier.models.adapters import Adapter
+    from metier.models.adapters.tokens import Grown
+    from metier.models.adapters.virtual import Prefix, Prompt
 
 __all__ = ["Encoder", "Shape"]
 
@@ -27,11 +32,18 @@ class Encoder(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
-        self.words = nn.Embedding(shape.vocabulary, shape.width)
+        self.words: nn.Embedding | Grown = nn.Embedding(shape.vocabulary, shape.width)
         self.places = nn.Embedding(shape.positions, shape.width)
         self.kinds = nn.Embedding(shape.types, shape.width) if shape.types else None
         self.norm = nn.LayerNorm(shape.width, shape.eps)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.depth))
+        self.prompt: Prompt | None = None
+        self.before: Prefix | None = None
+        self.adapter: Adapter | None = None
+        self.frozen_weights: Mapping[str, Tensor] = {}
+        """Those that other encoders have, too; see `backbone.load_frozen`."""
+        self.added = 0
+        """Rows of the token embedding that no pretraining has seen."""
         self.reset()
 
     @classmethod
@@ -48,7 +60,7 @@ class Encoder(nn.Module):
     @property
     def vocabulary(self) -> int:
         """Rows of the token embedding."""
-        return self.words.num_embeddings
+        return int(self.words.num_embeddings)
 
     @property
     def depth(self) -> int:
@@ -80,8 +92,12 @@ class Encoder(nn.Module):
         fresh = mean + spread * torch.randn(extra, self.width, dtype=old.dtype, device=old.device)
         grown = nn.Embedding(len(old) + extra, self.width, _weight=torch.cat([old, fresh]))
         grown.weight.requires_grad_(self.words.weight.requires_grad)
-        self.words = grown
+        self.words, self.added = grown, self.added + extra
         self.shape = replace(self.shape, vocabulary=len(old) + extra)
+
+    def replace_words(self, words: nn.Embedding | Grown) -> None:
+        """Takes another token embedding."""
+        self.words, self.shape = words, replace(self.shape, vocabulary=int(words.num_embeddings))
 
     def embed(self, ids: Tensor, types: Tensor | None, mask: Tensor) -> Tensor:
         """The input of the first layer.
@@ -128,9 +144,22 @@ class Encoder(nn.Module):
     ) -> Tensor:
         shared = Pass.over(mask, noise_for(self.words.weight, self.training))
         flat = self._embed(ids, types, shared, perturbation) if hidden is None else shared.pack(hidden)
+        before = None if self.before is None else self.before()
+        first = 0
+        if self.prompt is not None and layers.start == 0:
+            flat, shared, first = self._prompted(flat, shared, mask)
         for index in layers:
-            flat = self.layers[index](flat, shared)
-        return shared.unpack(flat)
+            flat = self.layers[index](flat, shared, None if before is None else before[index])
+        return shared.unpack(flat)[:, first:]
+
+    def _prompted(self, flat: Tensor, shared: Pass, mask: Tensor) -> tuple[Tensor, Pass, int]:
+        """Embedded tokens with virtual ones before each row, the pass over both, how many virtual ones there are."""
+        assert self.prompt is not None
+        virtual = self._normed(self.prompt(), shared)
+        first = len(virtual)
+        longer = Pass.over(F.pad(mask, (first, 0), value=True), shared.noise)
+        rows = torch.cat([virtual.expand(shared.rows, -1, -1), shared.unpack(flat)], 1)
+        return longer.pack(rows), longer, first
 
     def _embed(self, ids: Tensor, types: Tensor | None, shared: Pass, perturbation: Tensor | None = None) -> Tensor:
         """`(tokens, width)` for the tokens that the pass computes."""
@@ -148,6 +177,10 @@ class Encoder(nn.Module):
             hidden = hidden + self.kinds(shared.pack(types))
         if perturbation is not None:
             hidden = hidden + shared.pack(perturbation)
+        return self._normed(hidden, shared)
+
+    def _normed(self, hidden: Tensor, shared: Pass) -> Tensor:
+        """What enters the first layer of summed embeddings `(tokens, width)`."""
         normed: Tensor = self.norm(hidden)
         if shared.noise is None:
             return F.dropout(normed, self.shape.dropout, self.training)

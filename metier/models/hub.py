@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from metier.errors import BackboneError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from metier.models.adapters import Adapter
+    from metier.models.adapters.tokens import Grown
+    from metier.models.adapters.virtual import Prompt
 
 
 def _window(model: Any) -> int:
@@ -32,7 +39,13 @@ class HubEncoder(nn.Module):
         config = model.config
         self.width = int(config.hidden_size)
         self.depth = int(getattr(config, "num_hidden_layers", 0))
-        self.window = _window(model)
+        self._window = _window(model)
+        self.prompt: Prompt | None = None
+        self.adapter: Adapter | None = None
+        self.frozen_weights: Mapping[str, Tensor] = {}
+        """Those that other encoders have, too; see `backbone.load_frozen`."""
+        self.added = 0
+        """Rows of the token embedding that no pretraining has seen."""
 
     @classmethod
     def load(cls, folder: Path, dropout: float | None) -> HubEncoder:
@@ -60,31 +73,45 @@ class HubEncoder(nn.Module):
     def resize_vocabulary(self, extra: int) -> None:
         """Appends rows for new tokens."""
         self.model.resize_token_embeddings(self.model.get_input_embeddings().num_embeddings + extra)
+        self.added += extra
 
     @property
-    def words(self) -> nn.Embedding:
+    def window(self) -> int:
+        """The most tokens that a row may have; virtual tokens stand in it, too."""
+        return self._window - (0 if self.prompt is None else self.prompt.tokens)
+
+    @property
+    def words(self) -> nn.Embedding | Grown:
         """The token embedding."""
-        found: nn.Embedding = self.model.get_input_embeddings()
+        found: nn.Embedding | Grown = self.model.get_input_embeddings()
         return found
+
+    def replace_words(self, words: nn.Embedding | Grown) -> None:
+        """Takes another token embedding."""
+        self.model.set_input_embeddings(words)
 
     @property
     def vocabulary(self) -> int:
         """Rows of the token embedding."""
-        return self.words.num_embeddings
+        return int(self.words.num_embeddings)
 
     def forward(
         self, ids: Tensor, mask: Tensor, types: Tensor | None = None, perturbation: Tensor | None = None
     ) -> Tensor:
         """Hidden states after the last layer, `(rows, length, width)`; see `Encoder.forward`."""
-        inputs: dict[str, Tensor] = {"attention_mask": mask.long()}
-        if perturbation is None:
+        virtual = None if self.prompt is None else self.prompt()
+        first = 0 if virtual is None else len(virtual)
+        inputs: dict[str, Tensor] = {"attention_mask": F.pad(mask, (first, 0), value=True).long()}
+        if perturbation is None and virtual is None:
             inputs["input_ids"] = ids
         else:
-            inputs["inputs_embeds"] = self.words(ids) + perturbation
+            given = self.words(ids) if perturbation is None else self.words(ids) + perturbation
+            before = [] if virtual is None else [virtual.expand(len(ids), -1, -1)]
+            inputs["inputs_embeds"] = torch.cat([*before, given], 1)
         if types is not None and getattr(self.model.config, "type_vocab_size", 0) > 1:
-            inputs["token_type_ids"] = types
+            inputs["token_type_ids"] = F.pad(types, (first, 0))
         hidden: Tensor = self.model(**inputs).last_hidden_state
-        return hidden
+        return hidden[:, first:]
 
     def freeze(self, layers: int) -> None:
         """Stops gradients of the embeddings and of the lowest `layers` layers."""

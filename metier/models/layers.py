@@ -82,9 +82,10 @@ class Layer(nn.Module):
         self.narrow = nn.Linear(shape.intermediate, width)
         self.narrow_norm = nn.LayerNorm(width, shape.eps)
 
-    def forward(self, hidden: Tensor, shared: Pass) -> Tensor:
-        """`(tokens, width)` to the same."""
-        mixed = self.join(self._attention(self.attend(hidden), shared))
+    def forward(self, hidden: Tensor, shared: Pass, before: Tensor | None = None) -> Tensor:
+        """`(tokens, width)` to the same. `before`: keys and values before each row, `(2, heads, virtual, size)`."""
+        packed = self.attend(hidden)
+        mixed = self.join(self._attention(packed, shared) if before is None else self._behind(packed, shared, before))
         hidden = self._sum(mixed, hidden, self.join_norm, shared.noise)
         narrowed = self.narrow(self.activation(self.widen(hidden)))
         return self._sum(narrowed, hidden, self.narrow_norm, shared.noise)
@@ -100,6 +101,20 @@ class Layer(nn.Module):
         bias = None if shared.bias is None else shared.bias.to(query.dtype)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=share)
         return mixed.transpose(1, 2).reshape(rows * length, width)
+
+    def _behind(self, packed: Tensor, shared: Pass, before: Tensor) -> Tensor:
+        """Attention of every row over virtual tokens, and over its own behind them."""
+        rows, length, width = shared.rows, shared.length, packed.shape[-1] // 3
+        padded = spread(packed, shared.places, rows * length).view(rows, length, 3, self.heads, width // self.heads)
+        query, key, value = padded.permute(2, 0, 3, 1, 4)
+        key, value = (
+            torch.cat([virtual.to(own.dtype).expand(rows, -1, -1, -1), own], 2)
+            for virtual, own in zip(before, (key, value), strict=True)
+        )
+        bias = None if shared.bias is None else F.pad(shared.bias, (before.shape[2], 0)).to(query.dtype)
+        share = self.attention_dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=share)
+        return shared.pack(mixed.transpose(1, 2).reshape(rows, length, width))
 
     def _sum(self, x: Tensor, residual: Tensor, norm: nn.LayerNorm, noise: Noise | None) -> Tensor:
         if noise is not None:

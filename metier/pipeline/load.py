@@ -92,7 +92,7 @@ def _whole(run: Run, first: Network) -> Network | Ensemble:
         raise RunError(f"{files[0]} does not fit the run: {str(error).splitlines()[0]}") from None
 
 
-def _kept(network: Network) -> dict[str, Tensor]:
+def _kept(network: Network) -> dict[str, Any]:
     """The state that a run saves: all of it, or beside a frozen backbone what is not the backbone's."""
     state, adapter = network.state_dict(), network.encoder.adapter
     if adapter is None:
@@ -102,7 +102,7 @@ def _kept(network: Network) -> dict[str, Tensor]:
 
 
 def _adapted(run: Run, saved: dict[str, Any], found: Machine) -> Encoder | HubEncoder:
-    """The backbone of a run that saved its adapter alone, in memory once for all such runs, with the adapter's modules."""
+    """The backbone of a run that saved its adapter alone, in memory once for all such runs, with modules beside it."""
     backbone = find_backbone(run, saved)
     encoder = backbones.load_frozen(backbone, found.device)
     restore(encoder, saved, backbone)

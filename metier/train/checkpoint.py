@@ -24,10 +24,11 @@ def write(fit: Fit, folder: Path, facts: Mapping[str, object]) -> None:
     fit.optimiser.flush()
     tensors: dict[str, Tensor] = {"generator": torch.get_rng_state()}
     groups = {
-        "weights": fit.network.state_dict(),
+        "weights": _moving(fit),
         "optimiser": fit.optimiser.state(),
         "best": fit.state.best,
         "average": fit.state.average,
+        "beside": {} if fit.beside is None else fit.beside.state(),
     }
     for group, members in groups.items():
         tensors |= {f"{group}/{name}": tensor.detach().contiguous() for name, tensor in members.items()}
@@ -40,6 +41,12 @@ def write(fit: Fit, folder: Path, facts: Mapping[str, object]) -> None:
         raise RunError(
             f"The checkpoint could not be written in {folder}: {error.strerror}.", hint="free some disk space"
         ) from error
+
+
+def _moving(fit: Fit) -> dict[str, Tensor]:
+    """The state of the network but for frozen weights, which are there before a fit goes on."""
+    fixed = {name for name, weight in fit.network.named_parameters() if not weight.requires_grad}
+    return {name: tensor for name, tensor in fit.network.state_dict().items() if name not in fixed}
 
 
 def _fields(fit: Fit) -> dict[str, object]:
@@ -67,12 +74,15 @@ def read(fit: Fit, folder: Path, facts: Mapping[str, object]) -> bool:
         raise RunError(
             f"The checkpoint in {folder} was made with another {differing}.", hint="train again without --resume"
         )
-    groups: dict[str, dict[str, Tensor]] = {"weights": {}, "optimiser": {}, "best": {}, "average": {}}
+    known = ("weights", "optimiser", "best", "average", "beside")
+    groups: dict[str, dict[str, Tensor]] = {name: {} for name in known}
     for name, tensor in tensors.items():
         group, _, rest = name.partition("/")
         if group in groups:
             groups[group][rest] = tensor
-    fit.network.load_state_dict(groups["weights"])
+    fit.network.load_state_dict(groups["weights"], strict=False)
+    if fit.beside is not None:
+        fit.beside.load(groups["beside"])
     fit.optimiser.load(groups["optimiser"])
     for name, value in json.loads(metadata["state"]).items():
         setattr(fit.state, name, value)

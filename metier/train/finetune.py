@@ -215,6 +215,7 @@ def _freeze(job: Job, folder: Path, tick: Callable[[int], None]) -> tuple[Frozen
 def _optimiser(job: Job) -> Optimiser:
     settings, network = job.settings, job.network
     method = METHODS[settings.method]
+    words = network.encoder.words
     by_rows = isinstance(network.encoder, Encoder) and job.machine.world == 1
     return Optimiser(
         network,
@@ -222,5 +223,5 @@ def _optimiser(job: Job) -> Optimiser:
         head_lr=settings.head_learning_rate or method.head_rate,
         weight_decay=settings.weight_decay,
         layer_decay=settings.layer_decay,
-        row_modules=[network.encoder.words] if by_rows else [],
+        row_modules=[words] if by_rows and isinstance(words, torch.nn.Embedding) else [],
     )
