@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from metier.errors import RecipeError
+from metier.types import Target
 
 _SEAMS = (
     re.compile(r"(?<=[a-z\d])(?=[A-Z])"),  # cardArrival
@@ -48,3 +49,19 @@ def described(head: str, labels: Sequence[str], names: Mapping[str, str]) -> dic
             expected=f'heads.{head}.names, such as {{"{mute[0]}" = "in words"}}',
         )
     return {label: names[label].strip() or words(label) if label in names else words(label) for label in labels}
+
+
+def as_targets(head: str, kind: str, known: Sequence[Target], names: Mapping[str, str]) -> list[Target]:
+    """The labels of `names` as targets of a kind of task, beside the `known` ones.
+
+    Raises:
+        RecipeError: there is neither a labelled text nor a name.
+    """
+    if not known and not names and kind != "embed":
+        raise RecipeError(
+            f"No training text has a label of {head!r}, and heads.{head}.names says none.",
+            expected=f'heads.{head}.names, such as {{"refund" = "the customer wants money back"}}',
+        )
+    if kind == "multilabel":
+        return [tuple(names)] if names else []
+    return list(names) if kind in ("classify", "relate") else []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from metier.data.batches import by_length
@@ -22,12 +22,24 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "zh": ("这段文字是关于{}的。", "主题是{}。", "这是{}。"),
 }
 """What an encoder reads of a label beside its bare name, by language; English stands for all others."""
+SCALE = 10.0
+"""What cosines are multiplied by to be logits, where no labelled text says better."""
+SHARPNESS, PULL, RESISTANCE, ROUNDS = 40.0, 0.5, 5.0, 3
+"""Of `drawn`, chosen on rows held out of the training splits of Banking77, TREC, SST-2 and CLINC150."""
+RARE = 1.5
+"""A label of several applies to a text that is nearer to it than the mean by so many standard deviations."""
 
 
-def tongue(texts: Sequence[str]) -> str:
-    """`zh` where at least half of the texts whose language is known are Chinese, else `en`."""
-    found = [name for name in map(language, texts) if name is not None]
-    return "zh" if found and 2 * found.count("zh") >= len(found) else "en"
+def tongue(*several: Sequence[str]) -> str:
+    """The language of the first list of texts of which any text says one: `zh` if half of these are Chinese, else `en`.
+
+    Labels are too short to be told apart in the Latin script, and their texts then speak for them.
+    """
+    for texts in several:
+        found = [name for name in map(language, texts) if name is not None]
+        if found:
+            return "zh" if 2 * found.count("zh") >= len(found) else "en"
+    return "en"
 
 
 def filled(label: str, templates: Sequence[str]) -> list[str]:
@@ -67,13 +79,73 @@ def label_vectors(
 def pooled(network: Network, tokeniser: Tokeniser, texts: Sequence[str]) -> Tensor:
     """The pooled vector of each text, `(texts, width)` in float32; of a long one the mean over its windows."""
     table = Table.of([Document(text) for text in texts], tokeniser, {})
+    rows = row_vectors(network, table, np.arange(len(table.rows)))
+    owners = torch.from_numpy(table.rows.owner).to(rows.device)
+    sums = torch.zeros(len(texts), rows.shape[1], device=rows.device).index_add_(0, owners, rows)
+    return sums / torch.bincount(owners, minlength=len(texts)).unsqueeze(1)
+
+
+@torch.no_grad()
+def row_vectors(
+    network: Network, table: Table, rows: np.ndarray, tick: Callable[[int], None] = lambda rows: None
+) -> Tensor:
+    """The pooled vectors of some rows of a table, `(rows, width)` in float32, in their order."""
     training = network.training
     network.eval()
-    sums = torch.zeros(len(texts), network.encoder.width, device=network.device)
-    for rows in by_length(table.rows.lengths, size=256, tokens=4096):
-        batch = table.plain(rows).to(network.device)
-        found = network.pool(network.encode(batch), batch.mask).float()
-        sums.index_add_(0, torch.from_numpy(table.rows.owner[rows]).to(network.device), found)
+    found = torch.zeros(len(rows), network.encoder.width, device=network.device)
+    for chosen in by_length(table.rows.lengths[rows], size=256, tokens=4096):
+        batch = table.plain(rows[chosen]).to(network.device)
+        where = torch.from_numpy(chosen).to(network.device)
+        found[where] = network.pool(network.encode(batch), batch.mask).float()
+        tick(len(chosen))
     network.train(training)
-    windows = torch.from_numpy(np.bincount(table.rows.owner, minlength=len(texts))).to(network.device)
-    return sums / windows.unsqueeze(1)
+    return found
+
+
+def matched(labels: Tensor, texts: Tensor, *, several: bool = False) -> tuple[Tensor, Tensor]:
+    """The linear layer that compares a pooled vector with the vectors of labels: weights `(labels, width)` and biases.
+
+    Both are centred, which takes away what all texts, and all labels, have in common. Where one label of several is
+    the answer, label vectors are then drawn towards the texts.
+
+    Args:
+        labels: what `label_vectors` returned.
+        texts: pooled vectors of texts without their labels, `(texts, width)`.
+        several: whether any number of labels may apply. The biases are then such that few do.
+    """
+    middle = texts.mean(0)
+    spread = (texts - middle).norm(dim=1).mean().clamp_min(1e-6)
+    centred = labels - labels.mean(0) if len(labels) > 1 else labels
+    vectors = functional.normalize(centred, dim=-1)
+    if not several:
+        vectors = drawn(vectors, functional.normalize(texts - middle, dim=-1))
+    weight = vectors * (SCALE / spread)
+    bias = -(weight @ middle)
+    if several:
+        bias = bias - RARE * (texts @ weight.T).std(dim=0, correction=0)
+    return weight, bias
+
+
+def drawn(labels: Tensor, texts: Tensor) -> Tensor:
+    """Unit label vectors `(labels, width)`, moved towards the mean of the unit texts `(texts, width)` nearest to them.
+
+    A few rounds of soft clustering on the sphere (Banerjee et al. 2005) that starts from the labels. A label that many
+    texts are near to goes half the way, one with none stays where it is.
+    """
+    found = labels
+    for _ in range(ROUNDS):
+        shares = (SHARPNESS * texts @ found.T).softmax(1)
+        mass = shares.sum(0).unsqueeze(1)
+        way = PULL * mass / (mass + RESISTANCE)
+        centres = functional.normalize(shares.T @ texts, dim=-1)
+        found = functional.normalize((1 - way) * labels + way * centres, dim=-1)
+    return found
+
+
+@torch.no_grad()
+def put(head: nn.Module, weight: Tensor, bias: Tensor) -> None:
+    """Gives a `Pooled` head these weights."""
+    out = head.out
+    assert isinstance(out, nn.Linear)
+    out.weight.copy_(weight)
+    out.bias.copy_(bias)
