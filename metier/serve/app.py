@@ -109,6 +109,13 @@ def api(service: Service) -> APIRouter:
     async def predict_by(request: Request, name: str, asked: Asked) -> dict[str, Any]:
         return await predicted(request, service.run(name), asked)
 
+    add_operations(router, service)
+    return router
+
+
+def add_operations(router: APIRouter, service: Service) -> None:
+    """The routes for whoever operates the service."""
+
     # Balancers ask with HEAD. The hidden routes, registered first, answer both methods; the others are the documented
     # ones: one route with both would be two operations in the document.
     @router.get("/healthz", responses=documentation.problems(421), summary="Whether the process lives")
@@ -120,10 +127,7 @@ def api(service: Service) -> APIRouter:
     @router.api_route("/readyz", methods=["GET", "HEAD"], include_in_schema=False)
     async def readyz() -> State:
         if not service.ready:
-            cold = (
-                f"Being loaded: {', '.join(service.cold)}." if len(service.runs) > 1 else "The model is being loaded."
-            )
-            raise problems.overloaded("The service stops." if service.draining else cold)
+            raise problems.overloaded("The service stops." if service.draining else service.loading)
         return State(status="ready")
 
     @router.get(
@@ -134,8 +138,6 @@ def api(service: Service) -> APIRouter:
     )
     async def metrics() -> Response:
         return Response(service.monitor.text(), media_type=service.monitor.content_type)
-
-    return router
 
 
 async def while_connected(request: Request, run: ServedRun, texts: Sequence[Document]) -> list[dict[str, Prediction]]:

@@ -52,9 +52,10 @@ def describe(app: FastAPI, service: Service) -> None:
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         name = found["paths"]["/v1/runs/{name}/predict"]["post"]["parameters"][0]
-        name["schema"] = {"type": "string", "enum": list(service.runs)}
-        if service.keys:
+        if service.keys:  # whoever reads this has shown none: the runs are not named
             _ask_for_keys(found)
+        else:
+            name["schema"] = {"type": "string", "enum": list(service.runs)}
         return found
 
     app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way to change the document

@@ -117,14 +117,16 @@ class Service:
         return self.gate is not None and self.gate.draining
 
     @property
-    def cold(self) -> list[str]:
-        """The names of the runs that are not warm yet."""
-        return [run.name for run in self.runs.values() if not run.warm]
+    def loading(self) -> str:
+        """What is not ready yet. Runs are not named: whoever asks has shown no key."""
+        if len(self.runs) == 1:
+            return "The model is being loaded."
+        return f"{sum(not run.warm for run in self.runs.values())} of {len(self.runs)} models are being loaded."
 
     @property
     def ready(self) -> bool:
         """Whether a request would be answered at once: every model is warm, and nobody told the service to stop."""
-        return not self.cold and not self.draining
+        return all(run.warm for run in self.runs.values()) and not self.draining
 
     @property
     def drained(self) -> bool:

@@ -80,10 +80,17 @@ def test_keys_guard_every_run(tmp_path):
     keys.write_text("a-key")
     found = scenario(
         [Standin(), other()],
-        [("POST", f"/v1/runs/{ESCAPED}/predict", {"text": "a"}), ("GET", "/v1/runs", None)],
+        [
+            ("POST", f"/v1/runs/{ESCAPED}/predict", {"text": "a"}),
+            ("POST", "/v1/runs/nothing/predict", {"text": "a"}),
+            *(("GET", path, None) for path in ("/v1/runs", "/openapi.json", "/readyz", "/healthz", "/docs")),
+        ],
         Settings(page=False, api_key_file=keys),
     )
-    assert [one.status_code for one in found] == [401, 401]
+    assert [one.status_code for one in found[:4]] == [401, 401, 401, 200]
+    assert all(OTHER not in one.text and FIRST not in one.text for one in found), (
+        "no run is named before a key is shown"
+    )
 
 
 def test_two_of_the_same_name_are_one_mistake(tmp_path):
@@ -135,7 +142,7 @@ def test_it_is_ready_when_every_run_is():
             return before, listed, await client.get("/readyz"), await client.get("/healthz")
 
     before, listed, after, alive = asyncio.run(ask())
-    assert before.json()["detail"] == f"Being loaded: {OTHER}."
+    assert before.json()["detail"] == "1 of 2 models are being loaded."
     assert [run["ready"] for run in listed["runs"]] == [True, False]
     assert (before.status_code, after.status_code, alive.status_code) == (503, 200, 200)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 from serving import client_of, served
 
 import metier
+from metier.serve.server import load
 
 TEXTS = ["A good day in Paris", "bad news from Rome", "", "\u0000 \u200b", "word " * 500, "\U0001f680 مرحبا 你好"]
 
@@ -75,6 +77,51 @@ def test_two_runs_answer_together_as_each_alone(model, other_run):
                 head: prediction.label for head, prediction in own.items()
             }
             assert all(said[head]["score"] == pytest.approx(own[head].score, abs=1e-4) for head in own)
+
+
+def adapted(out, backbone, news, label, method):
+    """A run of a method that saves its adapter alone."""
+    settings = {"backbone": str(backbone), "method": method, "epochs": 2, "learning_rate": 3e-3, "max_length": 32}
+    return metier.train(news, label=label, out=out, **settings).run
+
+
+def alone(run):
+    """What a run says while no other is loaded."""
+    gc.collect()
+    return metier.load(run).predict(TEXTS)
+
+
+def held(model):
+    """Bytes of the weights of a model, by where they lie in memory."""
+    network = model.runtime.network
+    storages = [tensor.untyped_storage() for tensor in (*network.parameters(), *network.buffers())]
+    return {storage.data_ptr(): storage.nbytes() for storage in storages}
+
+
+@pytest.mark.parametrize("methods", [("lora", "lora"), ("lora", "adapter"), ("prefix", "lora")])
+def test_adapters_share_their_backbone(tmp_path, toy_backbone, toy_news, methods):
+    """Two runs over one backbone answer together as each alone; the second adds its adapter and heads to memory."""
+    labels = ("sentiment", "place")
+    runs = [
+        adapted(tmp_path / label, toy_backbone, toy_news, label, method)
+        for label, method in zip(labels, methods, strict=True)
+    ]
+    expected = [alone(run) for run in runs]
+    models = load(runs)
+    first, second = map(held, models)
+    grown = sum(size for place, size in second.items() if place not in first)
+    assert grown <= (runs[1] / "adapter.safetensors").stat().st_size < sum(first.values()) / 2
+
+    async def scenario():
+        async with client_of(models) as client:
+            addresses = [f"/v1/runs/{label}/predict" for label in labels] * 4
+            return await asyncio.gather(*(client.post(address, json={"texts": TEXTS}) for address in addresses))
+
+    for number, found in enumerate(asyncio.run(scenario())):
+        head = labels[number % 2]
+        for said, own in zip(found.json()["predictions"], expected[number % 2], strict=True):
+            assert said[head]["label"] == own[head].label
+            assert said[head]["score"] == pytest.approx(own[head].score, abs=1e-4)
 
 
 PROGRAM = """
