@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -157,10 +159,10 @@ class AdapterPart(Part):
 class ContrastivePart(Part):
     """How `contrastive` fits the encoder before its heads are solved for."""
 
-    pairs: Annotated[int, Field(ge=1)] = 20
-    """Pairs a text."""
-    names: bool = True
-    """Whether the names of labels count as texts of theirs."""
+    texts: Annotated[int, Field(ge=4)] = 64
+    """Texts a batch, of which each is compared with every other."""
+    temperature: Annotated[float, Field(gt=0)] = 0.07
+    """What similarities are divided by: the smaller it is, the more the hardest pairs count."""
 
 
 class RegularisePart(Part):
@@ -196,6 +198,8 @@ class AugmentPart(Part):
     """A backbone with a masked-language head; empty: the run's own."""
     translate: Words = ()
     """Two folders of sequence-to-sequence models, there and back."""
+    names: bool | None = None
+    """Whether the names of labels count as training texts of theirs; `None`: for `contrastive` alone."""
     agree: bool = True
     """Whether a copy is thrown away that the probe gives another label than its text."""
 
@@ -314,7 +318,7 @@ class Recipe(Part):
 
     @classmethod
     def read(cls, path: str | Path) -> Recipe:
-        """A recipe from a TOML file; `data.path` is understood relative to that file."""
+        """A recipe from a TOML file; the files of its data are understood relative to that file."""
         return cls.parse(read_tables(path), str(path)).beside(Path(path))
 
     def beside(self, path: Path) -> Recipe:
@@ -322,10 +326,22 @@ class Recipe(Part):
 
         def found(file: str) -> str:
             there = path.parent / file
-            return str(there) if file and not Path(file).is_absolute() and there.exists() else file
+            return str(there) if there.exists() else file
 
-        heads = {name: {**head.model_dump(), "path": found(head.path)} for name, head in self.heads.items()}
-        return self.but(data={key: found(getattr(self.data, key)) for key in ("path", "unlabelled")}, heads=heads)
+        return self._moved(found)
+
+    def seen_from(self, folder: Path) -> Recipe:
+        """The recipe with its files of data, which are named as seen from here, named as seen from a folder."""
+        return self._moved(lambda file: os.path.relpath(file, folder))
+
+    def _moved(self, place: Callable[[str], str]) -> Recipe:
+        """The recipe with other names for those of its files of data that are no absolute paths."""
+
+        def moved(file: str) -> str:
+            return place(file) if file and not Path(file).is_absolute() else file
+
+        heads = {name: {**head.model_dump(), "path": moved(head.path)} for name, head in self.heads.items()}
+        return self.but(data={key: moved(getattr(self.data, key)) for key in ("path", "unlabelled")}, heads=heads)
 
     def write(self, path: Path) -> None:
         """The resolved recipe as TOML; keys that are `None` are left out."""

@@ -23,6 +23,7 @@ from metier.models.fill import Filler, require_head
 from metier.models.table import Table
 from metier.models.translate import RoundTrip, Translator, require_model
 from metier.pipeline.agreement import agreeing
+from metier.pipeline.naming import rebuild
 from metier.pipeline.watch import Watch
 from metier.recipe import Recipe
 from metier.train import probe
@@ -178,11 +179,7 @@ def _fresh(prepared: Prepared, made: Iterator[Copy], counts: Mapping[str, Counte
 def _extend(prepared: Prepared, made: Sequence[Example]) -> None:
     """The training table with the copies behind the originals, whose rows keep their numbers."""
     prepared.made = list(made)
-    examples = [*prepared.dataset.examples["train"], *made]
-    runtime = prepared.runtime
-    table = Table.of([example.document for example in examples], runtime.tokeniser, runtime.tasks)
-    table.label(examples)
-    prepared.tables["train"] = table
+    rebuild(prepared)
 
 
 def _tell(prepared: Prepared, counts: Mapping[str, Counter[str]], watch: Watch) -> None:

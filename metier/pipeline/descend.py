@@ -44,7 +44,8 @@ def descend(prepared: Prepared, staged: Path, watch: Watch) -> dict[str, Any]:
     if frozen:
         watch.stage("frozen layers", len(tables["train"].rows) + len(tables["valid"].rows))
     adapter = put_beside(prepared)
-    fit = assemble(job, evaluate if len(tables["valid"].rows) else None, folder, watch.tick)
+    judged = len(tables["valid"].rows) and recipe.train.method != "contrastive"  # whose heads are solved for at the end
+    fit = assemble(job, evaluate if judged else None, folder, watch.tick)
     if adapter is not None and adapter.ranks is not None:
         _give_ranks(fit, adapter.ranks)
     if checkpoint.read(fit, folder, facts(prepared)):

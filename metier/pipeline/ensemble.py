@@ -76,7 +76,7 @@ def _refuse(prepared: Prepared) -> None:
             f"Every member of an ensemble would be the same: nothing in the method {method!r} depends on the seed.",
             hint="--method full, head or contrastive",
         )
-    if not METHODS[method].gradient and (settings.kind == "snapshot" or settings.distil):
+    if not METHODS[method].joint and (settings.kind == "snapshot" or settings.distil):
         what = "A snapshot ensemble" if settings.kind == "snapshot" else "ensemble.distil"
         raise RecipeError(f"{what} needs a fit by gradient; the method {method!r} is none.", hint="--method full")
     if settings.kind == "snapshot" and prepared.further is not None and recipe.semi.method == "self_training":

@@ -14,6 +14,7 @@ from metier.models.machine import cpu_rate, seeded
 from metier.models.table import Table
 from metier.pipeline.augment import augment, growth
 from metier.pipeline.descend import descend
+from metier.pipeline.naming import add_names
 from metier.pipeline.prepare import Prepared, headline
 from metier.pipeline.prompting import ask
 from metier.pipeline.watch import Watch
@@ -73,6 +74,9 @@ def fit(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
             if prepared.recipe.train.head_start == "random":
                 probe.restart(network)
             fitted.cost |= descend(prepared, staged, watch)
+            if prepared.recipe.train.method == "contrastive" and prepared.machine.rank == 0:
+                _solve(prepared, watch)
+                _describe_probe(prepared, staged, watch, int(fitted.cost["steps"]))
         elif prepared.machine.rank == 0:
             _describe_probe(prepared, staged, watch)
     fitted.cost |= {
@@ -92,6 +96,9 @@ def look(prepared: Prepared, watch: Watch) -> Fitted:
 
 
 def _begin(prepared: Prepared, fitted: Fitted, watch: Watch) -> None:
+    names, method = prepared.recipe.augment.names, prepared.recipe.train.method
+    if names:
+        add_names(prepared)
     augment(prepared, watch, judged=False)
     if prepared.machine.rank == 0:
         if prepared.recipe.train.method in PROMPTING:
@@ -100,10 +107,19 @@ def _begin(prepared: Prepared, fitted: Fitted, watch: Watch) -> None:
             _probe(prepared, fitted, watch)
     if augment(prepared, watch, judged=True) and prepared.recipe.train.method == "probe":
         _probe(prepared, fitted, watch)
+    if names is None and method == "contrastive":
+        add_names(prepared)
 
 
 def _probe(prepared: Prepared, fitted: Fitted, watch: Watch) -> None:
-    """Fits all heads on the frozen encoder and keeps what they say of valid and test."""
+    """The probe: heads on the encoder as it came. What they say of valid and test is kept to compare with."""
+    found, fitted.penalties, valid = _solve(prepared, watch)
+    fitted.embeddings, fitted.rows = probe.embeddings(found)
+    fitted.probe = {"valid": valid, "test": prepared.runtime.logits(prepared.tables["test"])}
+
+
+def _solve(prepared: Prepared, watch: Watch) -> tuple[probe.Features, dict[str, float], Logits]:
+    """Fits all heads on the encoder as it stands: features of the training rows, penalties, logits of valid."""
     network, tables = prepared.network, prepared.tables
     train = _sample(tables["train"], prepared.recipe.seed)
     watch.stage("probe", len(train.lengths))
@@ -119,9 +135,8 @@ def _probe(prepared: Prepared, fitted: Fitted, watch: Watch) -> None:
     def judge(name: str) -> float:
         return headline(prepared, "valid", {name: answers(name)})[name]
 
-    fitted.penalties = probe.fit(network, found, prepared.loss_options(), judge if len(tables["valid"].rows) else None)
-    fitted.embeddings, fitted.rows = probe.embeddings(found)
-    fitted.probe = {"valid": {name: answers(name) for name in order}, "test": prepared.runtime.logits(tables["test"])}
+    penalties = probe.fit(network, found, prepared.loss_options(), judge if len(tables["valid"].rows) else None)
+    return found, penalties, {name: answers(name) for name in order}
 
 
 def _sample(table: Table, seed: int) -> Table:
@@ -131,11 +146,11 @@ def _sample(table: Table, seed: int) -> Table:
     return table.subset(np.sort(np.random.default_rng(seed).choice(len(table.lengths), PROBE_ROWS, replace=False)))
 
 
-def _describe_probe(prepared: Prepared, staged: Path, watch: Watch) -> None:
-    """A method without steps still leaves a line of metrics."""
+def _describe_probe(prepared: Prepared, staged: Path, watch: Watch, step: int = 0) -> None:
+    """Heads that were solved for leave a line of metrics, behind those of the steps before them."""
     found = headline(prepared, "valid", prepared.runtime.logits(prepared.tables["valid"]))
     value = float(np.mean(list(found.values())))
-    record = loop.Record(0, 0, 1.0, 0.0, 0.0, 0.0, 0, 0, 0.0, {"metric": value, **found}, best=True)
-    with Tracker(staged) as tracker:
+    record = loop.Record(step, 0, 1.0, 0.0, 0.0, 0.0, 0, 0, 0.0, {"metric": value, **found}, best=True)
+    with Tracker(staged, step) as tracker:
         tracker.write(record)
     watch.step(record)

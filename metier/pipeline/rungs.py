@@ -81,7 +81,4 @@ def price(rung: Rung, recipe: Recipe, prepared: Prepared) -> float:
         prepared: any network of the race on all training texts.
     """
     made = rung.recipe(recipe, len(prepared.tables["train"].lengths))
-    if rung.method == "contrastive":
-        # Both texts of a pair go through the network once: as many epochs of a plain fit.
-        made = recipe.but(train={"method": "full", "epochs": 2.0 * recipe.contrastive.pairs})
     return estimate(replace(prepared, recipe=made)) * rung.effort

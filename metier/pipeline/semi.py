@@ -65,7 +65,7 @@ def _refuse(prepared: Prepared) -> None:
         raise RecipeError(
             f"The method {method!r} fits nothing that unlabelled texts could improve.", hint="--method probe"
         )
-    if how != "self_training" and not METHODS[method].gradient:
+    if how != "self_training" and not METHODS[method].joint:
         raise RecipeError(
             f"semi.method {how!r} needs a fit by gradient; the method {method!r} is none.",
             hint='semi.method = "self_training", or --method full',

@@ -172,12 +172,16 @@ class Marked(nn.Module):
 
     def forward(self, hidden: Tensor, mask: Tensor, pooled: Tensor, **inputs: Tensor) -> Tensor:
         """Logits `(rows, labels)`; `inputs["marks"]` `(rows, 2)` are places, -1 where a mark is in another window."""
-        marks = inputs["marks"].long()
-        places = marks.clamp_min(0).unsqueeze(-1).expand(-1, -1, hidden.shape[-1])
-        states = hidden.gather(1, places) * (marks >= 0).unsqueeze(-1).to(hidden.dtype)
-        joined = torch.cat([states.flatten(1), pooled.to(hidden.dtype)], dim=-1)
+        joined = self.joined(hidden, pooled, **inputs)
         logits: Tensor = self.out(self.dropout(torch.tanh(self.inner(self.dropout(joined)))))
         return logits
+
+    def joined(self, hidden: Tensor, pooled: Tensor, marks: Tensor) -> Tensor:
+        """What the hidden layer sees of a row: both marks and the pooled vector, `(rows, 3 * width)`."""
+        marks = marks.long()
+        places = marks.clamp_min(0).unsqueeze(-1).expand(-1, -1, hidden.shape[-1])
+        states = hidden.gather(1, places) * (marks >= 0).unsqueeze(-1).to(hidden.dtype)
+        return torch.cat([states.flatten(1), pooled.to(hidden.dtype)], dim=-1)
 
 
 class Same(nn.Module):

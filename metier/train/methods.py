@@ -26,8 +26,15 @@ class Method:
     """Epochs are `effort / sqrt(updates an epoch)` where the recipe names none: many on small data, few on large."""
     epochs: tuple[int, int] = (2, 15)
     """The fewest and the most epochs that this may come to."""
+    solved: bool = False
+    """Whether the heads are solved for when the encoder is fitted, instead of being fitted with it."""
     adapter: bool = False
     """Whether something is put beside the encoder, whose own weights stay as they are and are not saved."""
+
+    @property
+    def joint(self) -> bool:
+        """Whether the losses of the heads are what gradient steps minimise."""
+        return self.gradient and not self.solved
 
 
 METHODS: dict[str, Method] = {
@@ -36,7 +43,7 @@ METHODS: dict[str, Method] = {
         Method("zero_shot", frozen=1.0, gradient=False),
         Method("few_shot", frozen=1.0, gradient=False),
         Method("probe", frozen=1.0, gradient=False),
-        Method("contrastive", gradient=False, rate=5e-5),
+        Method("contrastive", rate=1e-4, effort=40.0, epochs=(1, 40), solved=True),
         Method("head", frozen=1.0, head_rate=2e-3, effort=400.0, epochs=(5, 40)),
         Method("freeze", frozen=0.5, rate=3e-4, effort=150.0),
         Method("full", rate=2e-4),

@@ -222,16 +222,23 @@ CONTRASTED = ("classify", "relate", "multilabel", "score")
 def require_steps(recipe: Recipe) -> None:
     """Raises `RecipeError` for terms that the method of a recipe has no use for."""
     keys, method = asked(recipe), METHODS.get(recipe.train.method)
-    if keys and method is not None and not method.gradient:
-        steep = ", ".join(name for name, one in METHODS.items() if one.gradient)
+    if keys and method is not None and not method.joint:
+        steep = ", ".join(name for name, one in METHODS.items() if one.joint)
         raise RecipeError(
-            f"The method {method.name!r} has no use for {' and '.join(keys)}: it fits without gradient steps.",
+            f"The method {method.name!r} has no use for {' and '.join(keys)}: it fits its heads without gradient steps.",
             expected=f"a method that goes by gradient: {steep}",
         )
 
 
 def require_use(recipe: Recipe, heads: Mapping[str, Task]) -> None:
     """Raises `RecipeError` for terms that no head of a recipe has a use for."""
+    unfit = [f"{name} ({task.kind})" for name, task in heads.items() if task.kind not in CONTRASTED]
+    if recipe.train.method == "contrastive" and unfit:
+        raise RecipeError(
+            f"The method 'contrastive' cannot fit {', '.join(unfit)}.",
+            expected=f"heads that answer for a text as a whole: {', '.join(CONTRASTED)}",
+            hint="--method full",
+        )
     keys = asked(recipe)
     idle = [key for key in keys if key in NEEDS and not any(NEEDS[key][0](task) for task in heads.values())]
     if idle:
