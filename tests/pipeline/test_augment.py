@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 import tomli_w
 import toy
 from commands import killed, metier, started
+from conformance.test_methods import CASES, rows_of
 
 from metier.errors import BackboneError, MetierError, RecipeError
 from metier.pipeline import augment as stage
@@ -27,9 +27,6 @@ from metier.tasks.classify import Classify
 from metier.tasks.embed import Embed
 from metier.tasks.score import Score
 from metier.types import Prediction, Span
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "conformance"))
-from test_methods import CASES, rows_of  # noqa: E402
 
 EDA = {"synonyms": 0.2, "insertions": 0.2, "swaps": 0.2, "deletions": 0.2}
 ALL = {"typos": 0.1, **EDA}
