@@ -23,6 +23,15 @@ LATE = "its fit took longer than what was left"
 COLUMNS = ("rung", "texts", "score", "interval", "seconds", "texts/s", "size", "fate")
 
 
+class Ratios(Powers):
+    """A scale of ratios whose numbers are written out."""
+
+    def text(self, value: float) -> str:
+        """The number itself."""
+        number = 10**value
+        return f"{number:.3g}" if number < 1 else f"{number:,.0f}"
+
+
 def reason(line: Mapping[str, Any]) -> str:
     """Why a rung had its fate, in English; empty where there is no more to say."""
     said = line.get("reason") or {}
@@ -92,8 +101,10 @@ def costs(race: Mapping[str, Any]) -> Markup | None:
         for line in lines
     ]
     across = [mark.x for mark in marks]
-    axis = Powers("seconds to fit", min(across) - 0.3, max(across) + 0.5)
-    return charts.marks(marks, axis, _scores([line["score"] for line in lines], lines), title="Score and cost")
+    axis = Ratios("seconds to fit", min(across) - 0.3, max(across) + 0.5)
+    return charts.marks(
+        marks, axis, _scores(race["metric"], [line["score"] for line in lines], lines), title="Score and cost"
+    )
 
 
 def curves(race: Mapping[str, Any]) -> Markup | None:
@@ -109,9 +120,9 @@ def curves(race: Mapping[str, Any]) -> Markup | None:
     series.append(Series([(x, score) for x, score, _, _ in ahead], "forecast"))
     values = [value for one in series for _, value in one.points] + [value for one in ahead for value in one[2:]]
     across = [value for one in series for value, _ in one.points]
-    axis = Powers("training texts", min(across) - 0.05, max(across) + 0.05)
+    axis = Ratios("training texts", min(across) - 0.05, max(across) + 0.05)
     bands = [Band([(x, low, high) for x, _, low, high in ahead])] if ahead else []
-    return charts.lines(series, axis, _scores(values), title="Learning curves", bands=bands)
+    return charts.lines(series, axis, _scores(race["metric"], values), title="Learning curves", bands=bands)
 
 
 def _drawn(race: Mapping[str, Any]) -> list[str]:
@@ -126,11 +137,12 @@ def _look(line: Mapping[str, Any]) -> str:
     return "own" if line["share"] == 1.0 else "part"
 
 
-def _scores(values: Sequence[float], lines: Sequence[Mapping[str, Any]] = ()) -> Axis:
+def _scores(metric: str, values: Sequence[float], lines: Sequence[Mapping[str, Any]] = ()) -> Axis:
     ends = [*values, *(end for line in lines for end in line["interval"] if end is not None)]
     low, high = min(ends), max(ends)
     room = 0.06 * (high - low) or 0.02
-    return Axis("value", low - room, min(1.0, high + room) if high <= 1 else high + room)
+    share = figures.figure(metric, 1.0).endswith("%")
+    return Axis("value", low - room, min(1.0, high + room) if high <= 1 else high + room, percent=share)
 
 
 def _cells(race: Mapping[str, Any], line: Mapping[str, Any]) -> list[str]:

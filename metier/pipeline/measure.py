@@ -19,12 +19,12 @@ from metier.pipeline.dataset import Dataset
 from metier.pipeline.fit import estimate
 from metier.pipeline.prepare import Prepared, prepare
 from metier.pipeline.race_log import Log, Result
-from metier.pipeline.rungs import Rung, ladder, price
+from metier.pipeline.rungs import Rung, ladder, passes, price
 from metier.pipeline.sheet import Sheet
 from metier.pipeline.trial import Trial, trial
 from metier.pipeline.watch import Enough
 from metier.recipe import Recipe
-from metier.train.methods import METHODS, Method, epochs
+from metier.train.methods import METHODS, epochs
 
 SPEED_TEXTS = 128
 """Texts that the speed of prediction is measured on."""
@@ -32,6 +32,8 @@ CAUTION = 1.25
 """What an expected time is multiplied by before it is held against the budget."""
 LEAST = 0.35
 """A fit that has time for fewer of its epochs than this is not begun."""
+BACKWARD = 3.5
+"""What a text costs in a step of a fit for each time that it is only predicted."""
 FINISH = 2.0
 """Seconds that writing a run takes beside what grows with the data."""
 
@@ -65,7 +67,7 @@ class Bench:
         return self.guard.clock
 
     def expected(self, rung: Rung, share: float) -> float:
-        """Seconds that a rung will take on a share: from its own smaller fits, else from its arithmetic and others'."""
+        """Seconds that a rung will take on a share: from its own smaller fits, else from its arithmetic."""
         draws = len(self.cuts[share])
         known = [(key[1], item) for key, item in self.log.results.items() if key[0] == rung.name and item.rows]
         if known:
@@ -73,19 +75,24 @@ class Bench:
             return item.seconds / len(self.cuts[before]) * (share / before) * draws
         if not rung.network:
             return 0.0
-        ratio = self._ratio(METHODS["full"]) or self._ratio(METHODS["probe"]) or 1.0
-        return price(rung, self.recipe, self.prepared) * share * draws * ratio
+        return self._arithmetic(rung, share) * (1.0 if rung.cheap else self._slower()) * draws
 
-    def _ratio(self, like: Method) -> float | None:
-        """Seconds that fits by gradient (or those without) took for each one that their arithmetic had said."""
-        found = None
-        for (_, share), item in self.log.results.items():
-            rung = self.rungs.get(item.name)
-            if rung is None or not rung.network or not item.rows or item.short or rung.method == "contrastive":
-                continue
-            if METHODS[rung.method].gradient == like.gradient:
-                priced = price(rung, self.recipe, self.prepared) * share * len(self.cuts[share])
-                found = item.seconds / max(1e-9, priced)
+    def _arithmetic(self, rung: Rung, share: float) -> float:
+        """Seconds of one fit: the texts that pass through the network at the speed of prediction, if that is known."""
+        rate = self._rate()
+        if not rate:
+            return price(rung, self.recipe, self.prepared) * share
+        rows = self.cuts[share][0].rows
+        looks = rows + len(self.dataset.examples["valid"])
+        return (BACKWARD * passes(rung, self.recipe, self.cuts[1.0][0].rows) * rows + looks) / rate
+
+    def _slower(self) -> float:
+        """How many times as long as its arithmetic says the last fit by gradient took; 1 before there was one."""
+        found = 1.0
+        for (name, share), item in self.log.results.items():
+            rung = self.rungs[name]
+            if item.rows and not item.short and not rung.cheap and METHODS[rung.method].gradient:
+                found = item.seconds / len(self.cuts[share]) / max(1e-9, self._arithmetic(rung, share))
         return found
 
     def reserve(self) -> float:

@@ -134,7 +134,7 @@ class Race:
         As many as possible, then on as many shares as possible; the whole way is counted for the dearest of those
         that may be left. One rung alone, without time for all of its epochs, goes straight to all of the data.
         """
-        wanted = sorted(rungs, key=lambda rung: (rung.method != "contrastive", rung.effort, rung.method != "full"))
+        wanted = sorted(rungs, key=lambda rung: rung.turn)
         whole = {rung.name: self.bench.expected(rung, 1.0) for rung in wanted}
         left = self.bench.left()
         for count in range(len(wanted), 0, -1):

@@ -13,8 +13,8 @@ from metier.pipeline.prepare import Prepared
 from metier.recipe import Recipe
 from metier.train.methods import METHODS, epochs
 
-FEW = 20.0
-"""Up to as many texts a class `contrastive` is tried: with more, pairs cost much and a plain fit has caught up."""
+FEW, MANY = 20.0, 500.0
+"""Texts a class up to which `contrastive` goes before `full`, and beyond which it is not tried."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Rung:
     """What it changes in the recipe beside the method, by table."""
     effort: float = 1.0
     """Its passes through the network for each one of the plain method."""
+    turn: int = 0
+    """Of the dear ones, the order in which they are given up where time is short: the last one first."""
 
     @property
     def network(self) -> bool:
@@ -54,31 +56,37 @@ def ladder(recipe: Recipe, dataset: Dataset) -> list[Rung]:
     What the recipe itself asks for (a regulariser, epochs, a rate) holds on every rung; the variants that a pilot
     tries come on top of it.
     """
-    few = per_class(dataset.examples["train"]) <= FEW
+    each = per_class(dataset.examples["train"])
     regularised = recipe.regularise.adversarial != "none" or recipe.regularise.r_drop > 0
     variants = [
-        Rung("full + R-Drop", "full", False, {"regularise": {"r_drop": 1.0}}, 2.0),
-        Rung("full + FreeLB", "full", False, {"regularise": {"adversarial": "freelb"}}, 3.0),
+        Rung("full + R-Drop", "full", False, {"regularise": {"r_drop": 1.0}}, 2.0, 4),
+        Rung("full + FreeLB", "full", False, {"regularise": {"adversarial": "freelb"}}, 3.3, 5),
     ]
     return [
         Rung("majority", "majority"),
         Rung("TF-IDF", "lexical"),
         Rung("zero_shot", "zero_shot"),
         Rung("probe", "probe"),
-        *([Rung("contrastive", "contrastive", cheap=False)] if few else []),
-        Rung("lora", "lora", cheap=False),
-        Rung("full", "full", cheap=False),
+        *([Rung("contrastive", "contrastive", False, turn=0 if each <= FEW else 2)] if each <= MANY else []),
+        Rung("lora", "lora", False, turn=3),
+        Rung("full", "full", False, turn=1),
         *([] if regularised else variants),
     ]
 
 
+def passes(rung: Rung, recipe: Recipe, rows: int) -> float:
+    """How many times each training text goes through the network forwards and backwards."""
+    return epochs(rung.recipe(recipe).train, rows) * rung.effort
+
+
 def price(rung: Rung, recipe: Recipe, prepared: Prepared) -> float:
-    """Seconds that a rung is expected to take on all training texts, from its arithmetic alone.
+    """Seconds that a rung is expected to take on all training texts, before anything was measured.
 
     Args:
         rung: what is to be fitted.
         recipe: of the race.
         prepared: any network of the race on all training texts.
     """
-    made = rung.recipe(recipe, len(prepared.tables["train"].lengths))
-    return estimate(replace(prepared, recipe=made)) * rung.effort
+    rows = len(prepared.tables["train"].lengths)
+    made = recipe.but(train={"method": rung.method, "epochs": passes(rung, recipe, rows) or None})
+    return estimate(replace(prepared, recipe=made))
