@@ -169,14 +169,20 @@ def scatter(found: Searched, key: str) -> Markup:
         axis = Named(short(key), -0.5, len(names) - 0.5, names=tuple(names))
         place = lambda value: float(names.index(str(value)))  # noqa: E731
     elif found.log.get(key) and values:
-        axis = Powers(short(key), math.log10(min(values)), math.log10(max(values)))
+        axis = Powers(short(key), *_room(math.log10(min(values)), math.log10(max(values))))
         place = lambda value: math.log10(value)  # noqa: E731
     else:
-        axis = Axis(short(key), float(min(values, default=0)), float(max(values, default=1)))
+        axis = Axis(short(key), *_room(min(values, default=0.0), max(values, default=1.0)))
         place = float
     looks = {"whole": "own", "cut short": "other"}
     series = [Series([(place(one.values[key]), one.score or 0.0)], looks.get(one.state, "other")) for one in points]
     return charts.lines(series, axis, _scores(found), title=short(key))
+
+
+def _room(low: float, high: float) -> tuple[float, float]:
+    """The ends of an axis: no point lies on its edge."""
+    room = 0.04 * (high - low) or 0.5
+    return low - room, high + room
 
 
 def _scores(found: Searched) -> Axis:

@@ -23,15 +23,14 @@ from metier.pipeline import train as pipeline
 from metier.pipeline.dataset import Dataset, read_dataset
 from metier.pipeline.ranges import Space, Value, value_of
 from metier.pipeline.rates import tested_rate
-from metier.pipeline.storage import Place, reachable
+from metier.pipeline.storage import Place
 from metier.pipeline.tries import (
     ERROR,
     HEADS,
-    RETRIED,
-    SURPLUS,
     Stop,
     TrialWatch,
     Work,
+    error_of,
     placed,
     retry,
     seconds_of,
@@ -82,27 +81,40 @@ def search(space: Space, plan: Plan, *, out: Path, watch: Watch) -> Searched:
     recipe = _plain(space)
     place = Place(out.name, out / DATABASE, storage.server(plan.url) if plan.url else "")
     _claimable(out)
-    with run.claimed(out), reachable(place):
+    with run.claimed(out):
         dataset = read_dataset(recipe, recipe.data.path, watch)
         count = folds.chosen(recipe, dataset, plan.folds)
-        study = storage.study(place, retry)
-        _agree(study, space, dataset, count, out)
-        _mark(space, out)
-        _revive(study, alone=not plan.url)
-        left = None if plan.budget is None else start + plan.budget - spent(study.get_trials(deepcopy=False))
-        work = Work(space, place, out / RUNNING, plan.trials, left, count, recipe.train.threads or None)
-        said = Teller(watch, plan.trials, study)
-        try:
-            _begin(study, work, dataset, watch)
-            said.begin()
-            _spread(work, plan.jobs, folds.folds(recipe, dataset, count), said)
-        except Stop as stop:
-            said.finished()
-            _ended(study, stop, plan)
-        finally:
-            run.empty(work.folder)
-            work.folder.rmdir()
-        return _conclude(study, space, out, count)
+        with storage.opened(place, retry) as study:
+            _agree(study, space, dataset, count, out)
+            _mark(space, out)
+            _revive(study, alone=not plan.url)
+            left = None if plan.budget is None else start + plan.budget - spent(study.get_trials(deepcopy=False))
+            work = Work(space, place, out / RUNNING, plan.trials, left, count, recipe.train.threads or None)
+            _run(study, work, plan, dataset, watch)
+            return _conclude(study, space, out, count)
+
+
+def _run(study: Any, work: Work, plan: Plan, dataset: Dataset, watch: Watch) -> None:
+    """All trials that are missing. Raises `RecipeError` where the budget ended before one did."""
+    said = Teller(watch, plan.trials, study)
+    done = 0.0
+    try:
+        _begin(study, work, dataset, watch)
+        said.begin()
+        _spread(work, plan.jobs, folds.folds(work.space.recipe({}), dataset, work.folds), said)
+    except Stop as stop:
+        said.finished()
+        done = stop.done
+    finally:
+        run.empty(work.folder)
+        work.folder.rmdir()
+    over = work.deadline is not None and time.time() > work.deadline
+    if over and not any(one.state.name == "COMPLETE" for one in study.get_trials(deepcopy=False)):
+        raise RecipeError(
+            f"The budget of {plan.budget:g} seconds was over before the first trial was"
+            f"{f', {done:.0%} of its fit done' if done else ''}.",
+            hint="the same command with a longer --budget goes on",
+        )
 
 
 def fit_best(found: Searched, *, out: Path, watch: Watch) -> Path:
@@ -195,9 +207,7 @@ def _revive(study: Any, *, alone: bool) -> None:
         if alone and one.state.name == "RUNNING":
             study.tell(one.number, state=optuna.trial.TrialState.FAIL)
     for one in study.get_trials(deepcopy=False):
-        marks = {ERROR, SURPLUS, RETRIED} & one.user_attrs.keys()
-        if one.state.name == "FAIL" and not marks:
-            study._storage.set_trial_user_attr(one._trial_id, RETRIED, True)
+        if one.state.name == "FAIL":
             retry(study, one)
 
 
@@ -262,8 +272,8 @@ class Teller:
 
 def _line(one: Any, trials: Sequence[Any]) -> str:
     values = ", ".join(f"{key.rpartition('.')[2]} {_short(value)}" for key, value in one.params.items())
-    if ERROR in one.user_attrs:
-        return f"trial {one.number}: failed: {one.user_attrs[ERROR]}"
+    if error := error_of(one):
+        return f"trial {one.number}: failed: {error}"
     best = max((other for other in trials if other.state.name == "COMPLETE"), key=_rank, default=None)
     so_far = "" if best is None else f", best {best.value:.4f} of trial {best.number}"
     score = f"{one.value:.4f}" if one.value is not None else "no score"
@@ -329,27 +339,16 @@ def _heard(ended: tuple[str, str, float]) -> None:
 
 
 # -- after the trials --------------------------------------------------------------------------------------------
-def _ended(study: Any, stop: Stop, plan: Plan) -> None:
-    """Raises `RecipeError` where the budget was over before any trial was; else what there is counts."""
-    if stop.reason == "budget" and not any(one.state.name == "COMPLETE" for one in study.get_trials(deepcopy=False)):
-        where = f", {stop.done:.0%} of its fit done" if stop.done else ""
-        raise RecipeError(
-            f"The budget of {plan.budget:.0f} seconds was over before the first trial was{where}.",
-            hint="the same command with a longer --budget goes on",
-        )
-
-
 def _conclude(study: Any, space: Space, out: Path, count: int) -> Searched:
     """Best recipe, importances and page. Raises `RunError` where no trial came to its end."""
     trials = [one for one in placed(study.get_trials(deepcopy=False)) if one.state.is_finished()]
     whole = [one for one in trials if one.state.name == "COMPLETE"]
     if not whole:
-        errors = [one.user_attrs[ERROR] for one in trials if ERROR in one.user_attrs]
+        errors = [error for one in trials if (error := error_of(one))]
         raise RunError(f"No trial came to its end{': ' + errors[-1] if errors else '.'}")
     best = max(whole, key=_rank)
     recipe = space.recipe(best.params)
-    where = os.path.relpath(recipe.data.path, out) if not Path(recipe.data.path).is_absolute() else recipe.data.path
-    recipe.but(data={"path": where}).write(out / BEST)
+    recipe.seen_from(out).write(out / BEST)
     tried = [
         Tried(
             number=one.number,

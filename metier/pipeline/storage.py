@@ -58,14 +58,15 @@ def server(url: str) -> str:
     return found.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
-def study(place: Place, cut_off: Callable[[Any, Any], None]) -> Any:
-    """The study (`optuna.Study`) at a place, made where there is none.
+@contextmanager
+def opened(place: Place, cut_off: Callable[[Any, Any], None]) -> Iterator[Any]:
+    """The study (`optuna.Study`) at a place, made where there is none; its connections are closed afterwards.
 
     Args:
         place: where.
         cut_off: called with the study and a trial whose process has died, where a server notices that.
 
-    Raises `RunError` with one line where the storage cannot be reached or is none.
+    Raises `RunError` with one line where the storage cannot be reached, is lost, or is none.
     """
     try:
         import optuna
@@ -73,13 +74,18 @@ def study(place: Place, cut_off: Callable[[Any, Any], None]) -> Any:
         raise MissingExtra("optuna", "search") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with reachable(place):
-        return optuna.create_study(
-            storage=_on_server(place.url, cut_off) if place.url else _in_file(place.file),
-            study_name=place.name,
-            direction="maximize",
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_min_trials=COMPARED),
-            load_if_exists=True,
-        )
+        kept = _on_server(place.url, cut_off) if place.url else _in_file(place.file)
+        try:
+            yield optuna.create_study(
+                storage=kept,
+                study_name=place.name,
+                direction="maximize",
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_min_trials=COMPARED),
+                load_if_exists=True,
+            )
+        finally:
+            kept.remove_session()
+            kept.engine.dispose()
 
 
 def _in_file(file: Path) -> Any:
@@ -97,7 +103,7 @@ def _on_server(url: str, cut_off: Callable[[Any, Any], None]) -> Any:
     from optuna.storages import RDBStorage
     from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-    options = {"connect_args": {"connect_timeout": CONNECT}, "pool_pre_ping": True}
+    options = {"connect_args": {"connect_timeout": CONNECT, "client_encoding": "utf8"}, "pool_pre_ping": True}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # of the heartbeat
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,7 +15,7 @@ from typing import Any
 from metier.errors import MetierError, RunError
 from metier.pipeline.dataset import Dataset
 from metier.pipeline.ranges import Range, Space, Value
-from metier.pipeline.storage import Place, reachable, study
+from metier.pipeline.storage import Place, opened
 from metier.pipeline.trial import trial
 from metier.train.loop import Record
 
@@ -24,8 +25,11 @@ HOPELESS = 3
 """Trials that fail before any succeeds, after which a search gives up."""
 ATTEMPTS = 3
 """Processes that may die in the same trial before it counts as failed."""
-ERROR, SURPLUS, RETRIED, DEATHS, SECONDS, HEADS = "error", "surplus", "retried", "deaths", "seconds", "heads"
-"""What is noted of a trial: why it failed; that it was one too many; that another takes its place; ..."""
+PATIENCE = 1.0
+"""Seconds between two looks at what other machines do."""
+ERROR, SURPLUS, STOPPED, INSTEAD, DEATHS, HEADS = "error", "surplus", "stopped", "instead", "deaths", "heads"
+"""What is noted of a trial: why it failed; that it was one too many; that it was told to stop; the number of the one
+that it takes the place of; how often its process has died before; the score of each head."""
 
 
 class Stop(Exception):
@@ -113,9 +117,11 @@ def tries(work: Work, datasets: Sequence[Dataset], tell: Callable[[Any, Any], No
 
     Raises `Stop` when the budget ended in the middle of a trial, and the error of the last one where all fail.
     """
-    with reachable(work.place):
-        found = study(work.place, retry)
-        while wanted(found, work):
+    with opened(work.place, retry) as found:
+        while _others(found, work) or wanted(found, work):
+            if not wanted(found, work):
+                time.sleep(PATIENCE)
+                continue
             found.sampler = _sampler(found, work)
             found.optimize(
                 lambda running: _objective(running, work, datasets),
@@ -137,10 +143,34 @@ def wanted(found: Any, work: Work) -> bool:
     return time.time() + quickest < work.deadline
 
 
+def _others(found: Any, work: Work) -> bool:
+    """Whether other machines still try something: they may die, and then what they tried is to be tried again."""
+    import optuna
+
+    if not work.place.url or (work.deadline is not None and time.time() > work.deadline):
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        optuna.storages.fail_stale_trials(found)
+    return any(one.state.name == "RUNNING" for one in found.get_trials(deepcopy=False))
+
+
 def placed(trials: Sequence[Any]) -> list[Any]:
     """The trials that count: whole, cut short or failed by a mistake, and those that run."""
-    counted = {"COMPLETE", "PRUNED", "RUNNING"}
-    return [one for one in trials if one.state.name in counted or ERROR in one.user_attrs]
+    return [one for one in trials if one.state.name in ("COMPLETE", "PRUNED", "RUNNING") or error_of(one)]
+
+
+def error_of(one: Any) -> str:
+    """Why a trial has failed; empty where it has not, or is to be tried again."""
+    if one.state.name != "FAIL" or SURPLUS in one.user_attrs:
+        return ""
+    deaths = _deaths(one)
+    return str(one.user_attrs.get(ERROR, f"its process died {deaths} times" if deaths >= ATTEMPTS else ""))
+
+
+def _deaths(one: Any) -> int:
+    """How many processes have died in a failed trial, and in those that it takes the place of."""
+    return int(one.user_attrs.get(DEATHS, 0)) + (STOPPED not in one.user_attrs)
 
 
 def seconds_of(one: Any) -> float:
@@ -149,13 +179,12 @@ def seconds_of(one: Any) -> float:
 
 
 def retry(found: Any, dead: Any) -> None:
-    """Puts a trial whose process died, or was stopped, back into the queue; after the third death it has failed."""
-    deaths = int(dead.user_attrs.get(DEATHS, 0)) + 1
+    """Puts a trial whose process died, or was stopped, back into the queue, unless it is there or has failed."""
+    trials = found.get_trials(deepcopy=False)
+    known = any(one.user_attrs.get(INSTEAD) == dead.number for one in trials)
     values = {**dead.system_attrs.get("fixed_params", {}), **dead.params}
-    if deaths >= ATTEMPTS:
-        found._storage.set_trial_user_attr(dead._trial_id, ERROR, f"its process died {deaths} times")
-    elif values:
-        found.enqueue_trial(values, user_attrs={DEATHS: deaths})
+    if values and not known and not error_of(dead) and SURPLUS not in dead.user_attrs:
+        found.enqueue_trial(values, user_attrs={INSTEAD: dead.number, DEATHS: _deaths(dead)})
 
 
 def _sampler(found: Any, work: Work) -> Any:
@@ -184,6 +213,9 @@ def _objective(running: Any, work: Work, datasets: Sequence[Dataset]) -> float:
         return _score(running, recipe.but(train={"threads": work.threads}), work, datasets)
     except MetierError as error:
         running.set_user_attr(ERROR, str(error))
+        raise
+    except (Stop, KeyboardInterrupt):
+        running.set_user_attr(STOPPED, True)
         raise
 
 
@@ -219,6 +251,6 @@ def suggested(running: Any, ranges: Mapping[str, Range]) -> dict[str, Value]:
 def _give_up(found: Any) -> None:
     """Raises `RunError` where the first trials all failed: so will the others."""
     done = placed(found.get_trials(deepcopy=False))
-    failed = [one for one in done if ERROR in one.user_attrs]
+    failed = [error for one in done if (error := error_of(one))]
     if len(failed) == len(done) >= HOPELESS:
-        raise RunError(f"All of {len(done)} trials failed, the last one so: {failed[-1].user_attrs[ERROR]}")
+        raise RunError(f"All of {len(done)} trials failed, the last one so: {failed[-1]}")
