@@ -11,11 +11,16 @@ from torch.nn import functional
 
 from metier.data.batches import by_length
 from metier.data.languages import language
-from metier.data.names import words
+from metier.data.names import described, words
+from metier.errors import RecipeError
+from metier.models.backbone import Backbone
 from metier.models.network import Network
 from metier.models.table import Table
 from metier.models.tokeniser import Tokeniser
-from metier.types import Document
+from metier.models.verbaliser import has_head
+from metier.recipe import Recipe
+from metier.tasks.task import Task
+from metier.types import Document, Example
 
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "en": ("This text is about {}.", "The topic is {}.", "It is {}."),
@@ -149,3 +154,48 @@ def put(head: nn.Module, weight: Tensor, bias: Tensor) -> None:
     assert isinstance(out, nn.Linear)
     out.weight.copy_(weight)
     out.bias.copy_(bias)
+
+
+READ = {"classify": False, "multilabel": True}
+"""The kinds of task whose labels an encoder can be compared with, and whether several of them may apply."""
+ASKED = ("classify", "relate")
+"""The kinds of task whose one label a language model can be asked for."""
+
+
+def way(recipe: Recipe, backbone: Backbone) -> str:
+    """How `zero_shot` and `few_shot` get an answer: from an `endpoint`, a `causal` or `masked` model, an `encoder`."""
+    if recipe.prompt.endpoint:
+        return "endpoint"
+    if recipe.prompt.generator:
+        return "causal"
+    return "masked" if has_head(backbone) else "encoder"
+
+
+def require(recipe: Recipe, heads: Mapping[str, Task], backbone: Backbone, train: Sequence[Example]) -> None:
+    """Raises `RecipeError` for what the method cannot do with this backbone, these tasks, labels and examples."""
+    method, how = recipe.train.method, way(recipe, backbone)
+    if method == "few_shot" and how == "encoder":
+        raise RecipeError(
+            f"few_shot shows examples to a language model, and the backbone {backbone.name!r} is none.",
+            expected="prompt.endpoint, prompt.generator, or a backbone with a masked-language head",
+            hint="--method contrastive, which learns from few examples",
+        )
+    kinds = [*READ, "embed"] if how == "encoder" else list(ASKED)
+    who = "an encoder" if how == "encoder" else "a language model"
+    for name, task in heads.items():
+        if task.kind not in kinds:
+            raise RecipeError(
+                f"{method} has no {task.kind} ({name}) by {who}.",
+                expected=f"a task among {', '.join(kinds)}",
+                hint="--method probe",
+            )
+        if task.kind != "embed":
+            described(name, task.labels, recipe.heads[name].names)
+        there, count = sum(name in example.targets for example in train), recipe.prompt.shots
+        if method == "few_shot" and there < count:
+            raise RecipeError(
+                f"The training split has {there} labelled texts for {name!r}, and prompt.shots is {count}.",
+                expected=f"at least {count} texts, or fewer prompt.shots",
+            )
+    if how == "endpoint" and not recipe.prompt.generator:
+        raise RecipeError("prompt.endpoint is set, but no model.", expected="prompt.generator, its name there")

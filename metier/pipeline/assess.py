@@ -99,6 +99,8 @@ def _baselines(prepared: Prepared, fitted: Fitted, held: Judged, part: str) -> d
     """Majority, TF-IDF and the probe on the same documents."""
     train = prepared.dataset.examples["train"]
     labelled = [example for example in train if held.head in example.targets]
+    if not labelled:  # labels were only named
+        return {}
     found = baselines.baselines(
         held.task.kind,
         [example.document for example in labelled],
@@ -129,7 +131,7 @@ def _suspects(prepared: Prepared, fitted: Fitted, name: str) -> list[dict[str, A
         return []
     owners = table.rows.owner[fitted.rows]
     first = {int(owner): position for position, owner in reversed(list(enumerate(owners)))}
-    kept = [owner for owner in sorted(first) if name in train[owner].targets]
+    kept = [owner for owner in sorted(first) if owner < len(train) and name in train[owner].targets]  # no copies
     if not kept:
         return []
     given = [train[owner].targets[name] for owner in kept]

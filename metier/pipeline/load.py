@@ -16,13 +16,15 @@ from metier import tasks
 from metier.errors import BackboneError, RunError
 from metier.models import backbone as backbones
 from metier.models.adapters import restore
-from metier.models.backbone import Backbone, build_encoder, describe_encoder
+from metier.models.backbone import Backbone
 from metier.models.encoder import Encoder
 from metier.models.ensemble import Ensemble, assembled, networks_of, own_weights
 from metier.models.hub import HubEncoder
 from metier.models.machine import Machine, machine, seeded
 from metier.models.network import Network
 from metier.models.tokeniser import Tokeniser
+from metier.pipeline.asking import PROMPT, built, described, restore_asking, save_asking
+from metier.predict.prompted import Prompted
 from metier.predict.runtime import Runtime
 from metier.recipe import Recipe
 from metier.run import Run
@@ -41,7 +43,7 @@ def save_runtime(runtime: Runtime, path: Path) -> None:
     first, *others = networks_of(runtime.network)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in _kept(first).items()}
     adapter = first.encoder.adapter
-    encoder = describe_encoder(first.encoder) | ({} if adapter is None else {"adapter": adapter.describe()})
+    encoder = described(first.encoder) | ({} if adapter is None else {"adapter": adapter.describe()})
     try:
         folder.write_bytes(path / (WEIGHTS if adapter is None else ADAPTER), save(weights))
         for number, member in enumerate(others, 1):
@@ -50,6 +52,8 @@ def save_runtime(runtime: Runtime, path: Path) -> None:
         heads = {name: task.describe() for name, task in runtime.tasks.items()}
         folder.write_text(path / LABELS, json.dumps(heads, ensure_ascii=False, indent=1))
         folder.write_text(path / ENCODER, json.dumps(encoder, indent=1, default=str))
+        if isinstance(runtime, Prompted):
+            save_asking(runtime.asking, path)
     except OSError as error:
         raise RunError(
             f"The run could not be saved in {path}: {error.strerror}.", hint="free some disk space"
@@ -63,7 +67,7 @@ def runtime(run: Run, recipe: Recipe, *, device: str = "auto", threads: int = 0)
     saved = run.json(ENCODER)
     file = run.path / (ADAPTER if "adapter" in saved else WEIGHTS)
     with seeded(0):  # what is drawn here is overwritten at once, and the caller's generator stays where it was
-        encoder = _adapted(run, saved["adapter"], found) if "adapter" in saved else build_encoder(saved)
+        encoder = _adapted(run, saved["adapter"], found) if "adapter" in saved else built(saved)
         network = Network(encoder, heads, pooling=recipe.model.pooling)
     try:
         weights = load_file(file)
@@ -79,7 +83,10 @@ def runtime(run: Run, recipe: Recipe, *, device: str = "auto", threads: int = 0)
         window=recipe.model.long == "window",
     )
     floors = {name: head.floor for name, head in recipe.heads.items()}
-    return Runtime(_whole(run, network.to(found.device)).eval(), tokeniser, found, floors)
+    whole = _whole(run, network.to(found.device)).eval()
+    if PROMPT in run.manifest["files"]:
+        return Prompted(whole, tokeniser, found, floors, restore_asking(run, network, tokeniser, found))
+    return Runtime(whole, tokeniser, found, floors)
 
 
 def _whole(run: Run, first: Network) -> Network | Ensemble:

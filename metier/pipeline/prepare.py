@@ -14,13 +14,15 @@ from metier.data.names import as_targets
 from metier.data.source import ORIGIN
 from metier.errors import DataError, RecipeError
 from metier.models import backbone as backbones
-from metier.models import token_cache
+from metier.models import prompts, token_cache
+from metier.models.adapters import room
 from metier.models.backbone import Backbone
 from metier.models.ensemble import networks_of
 from metier.models.machine import Machine, machine, seeded
 from metier.models.network import Network
 from metier.models.table import Table, golds
 from metier.models.tokeniser import Tokeniser
+from metier.models.verbaliser import MaskedEncoder
 from metier.pipeline import augment
 from metier.pipeline.dataset import Dataset
 from metier.pipeline.unlabelled import Unlabelled, unlabelled
@@ -108,12 +110,17 @@ def prepare(recipe: Recipe, dataset: Dataset, found: Machine | None = None) -> P
     backbone = backbones.find(recipe.model.backbone)
     heads = build_heads(recipe, dataset)
     require_use(recipe, heads)
+    masked = False
+    if recipe.train.method in PROMPTING:
+        prompts.require(recipe, heads, backbone, dataset.examples["train"])
+        masked = prompts.way(recipe, backbone) == "masked"
     augment.require(recipe, backbone)
     with seeded(recipe.seed):
-        encoder = backbones.load_encoder(backbone, dropout=recipe.model.dropout)
+        load = MaskedEncoder.of if masked else backbones.load_encoder
+        encoder = load(backbone, dropout=recipe.model.dropout)
         tokeniser = Tokeniser(
             backbones.load_tokenizer(backbone),
-            max_length=min(recipe.model.max_length, encoder.window),
+            max_length=min(recipe.model.max_length, room(encoder, recipe.train.method, recipe.adapter)),
             stride=recipe.model.stride,
             window=recipe.model.long == "window",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,26 +10,35 @@ from metier.data.names import described
 from metier.errors import RecipeError
 from metier.evaluate import phrases
 from metier.models import prompts
+from metier.models.wording import GENERATOR, MASKED, Wording
+from metier.pipeline.asking import scorer
 from metier.pipeline.prepare import Prepared
 from metier.pipeline.watch import Watch
+from metier.predict.prompted import Asking, Prompted, Shots, said, units
 from metier.tasks.task import Task
+from metier.types import Example
 
 ROWS, SAMPLE = 20_000, 200
 """Training texts that names are compared with, and those that say which language a template should have."""
-READ = {"classify": False, "multilabel": True}
-"""The kinds of task whose labels an encoder can be compared with, and whether several of them may apply."""
+CANDIDATES = 20_000
+"""Training texts that examples are chosen from."""
 
 
 def ask(prepared: Prepared, watch: Watch) -> None:
     """Makes a prepared run answer without a fit. Raises `RecipeError` for what its method cannot do."""
     recipe = prepared.recipe
-    match(prepared, watch)
+    how = prompts.way(recipe, prepared.backbone)
+    if how == "encoder":
+        match(prepared, watch)
+        prepared.notes.append({"says": phrases.NAMED})
+    else:
+        prepared.runtime = prompted(prepared, how, watch)
+        prepared.notes.append({"says": phrases.PROMPTED})
+    if recipe.train.method == "few_shot":
+        prepared.notes.append({"says": phrases.SHOWN, "count": recipe.prompt.shots})
     unlabelled = sum(not example.targets for part in prepared.dataset.examples.values() for example in part)
-    prepared.notes.append({"says": phrases.NAMED})
     if unlabelled:
         prepared.notes.append({"says": phrases.UNLABELLED, "count": unlabelled})
-    if recipe.train.method == "few_shot":
-        raise NotImplementedError
 
 
 def match(prepared: Prepared, watch: Watch) -> None:
@@ -38,10 +47,8 @@ def match(prepared: Prepared, watch: Watch) -> None:
     The texts of the training split, without their labels, say what to centre by and draw the names towards themselves.
     """
     heads, recipe = prepared.heads, prepared.recipe
-    for name, task in heads.items():
-        _require_kind(name, task)
-    reading = [name for name, task in heads.items() if task.kind in READ]
-    said = {name: described(name, heads[name].labels, recipe.heads[name].names) for name in reading}
+    reading = [name for name, task in heads.items() if task.kind in prompts.READ]
+    called = {name: described(name, heads[name].labels, recipe.heads[name].names) for name in reading}
     if not reading:  # an embed head: the cosine as it was pretrained
         return
     train, order = prepared.tables["train"], list(heads)
@@ -51,24 +58,61 @@ def match(prepared: Prepared, watch: Watch) -> None:
         rows = np.sort(np.random.default_rng(recipe.seed).choice(len(rows), ROWS, replace=False))
     texts = prompts.row_vectors(prepared.network, train, rows, watch.tick)
     for name in reading:
-        templates = recipe.prompt.templates or prompts.TEMPLATES[tongue(prepared, said[name])]
+        templates = recipe.prompt.templates or prompts.TEMPLATES[tongue(prepared, called[name])]
         vectors = prompts.label_vectors(
-            prepared.network, prepared.runtime.tokeniser, heads[name].labels, said[name], templates
+            prepared.network, prepared.runtime.tokeniser, heads[name].labels, called[name], templates
         )
-        weight, bias = prompts.matched(vectors, texts, several=READ[heads[name].kind])
+        weight, bias = prompts.matched(vectors, texts, several=prompts.READ[heads[name].kind])
         prompts.put(prepared.network.heads[order.index(name)], weight, bias)
 
 
-def tongue(prepared: Prepared, said: Mapping[str, str]) -> str:
+def tongue(prepared: Prepared, called: Mapping[str, str]) -> str:
     """The language of our templates: that of the labels, or where these are too short to tell that of the texts."""
     texts = [example.document.text for example in prepared.dataset.examples["train"][:SAMPLE]]
-    return prompts.tongue(list(said.values()), texts)
+    return prompts.tongue(list(called.values()), texts)
 
 
-def _require_kind(name: str, task: Task) -> None:
-    if task.kind not in READ and task.kind != "embed":
+def prompted(prepared: Prepared, how: str, watch: Watch) -> Prompted:
+    """The runtime that asks a language model, with what it will say to it."""
+    recipe, old, train = prepared.recipe, prepared.runtime, prepared.dataset.examples["train"]
+    wordings = {name: _wording(prepared, name, task, how) for name, task in prepared.heads.items()}
+    saved = {"way": how, "address": recipe.prompt.endpoint, "model": recipe.prompt.generator}
+    saved |= {"key": recipe.prompt.api_key_env, "folder": recipe.prompt.generator}
+    asking = Asking(scorer(saved, prepared.network, old.tokeniser, prepared.machine), wordings)
+    if recipe.train.method == "few_shot":
+        watch.stage("examples", 0)
+        asking.shots = _shots(prepared, train)
+    return Prompted(old.network, old.tokeniser, prepared.machine, old.floors, asking)
+
+
+def _wording(prepared: Prepared, name: str, task: Task, how: str) -> Wording:
+    """The recipe's template or ours, and what the labels of a head are called."""
+    templates = prepared.recipe.prompt.templates
+    if len(templates) > 1:
+        raise RecipeError(f"prompt.templates has {len(templates)} sentences.", expected="one for a language model")
+    called = described(name, task.labels, prepared.recipe.heads[name].names)
+    language, labels = tongue(prepared, called), tuple(task.labels)
+    words = tuple(called[label] for label in labels)
+    if how == "masked":
+        return Wording(templates[0] if templates else MASKED[language], labels, words)
+    instruction, template = GENERATOR[language]
+    found = Wording(templates[0] if templates else template, labels, words, instruction.format(labels=", ".join(words)))
+    if not found.text_first:
         raise RecipeError(
-            f"zero_shot has no {task.kind} ({name}): an encoder can be compared with the names of labels only.",
-            expected=f"a task among {', '.join(READ)}, embed",
-            hint="--method probe",
+            f"In the template {found.template!r} the label stands before the text.",
+            expected="{text} before {label}, for a generator goes on where a text ends",
         )
+    return found
+
+
+def _shots(prepared: Prepared, train: Sequence[Example]) -> Shots:
+    """The training texts that examples are chosen from."""
+    heads, count = prepared.heads, prepared.recipe.prompt.shots
+    index = {name: {label: at for at, label in enumerate(task.labels)} for name, task in heads.items()}
+    labelled = [example for example in train if example.targets]
+    if len(labelled) > CANDIDATES:
+        chosen = np.random.default_rng(prepared.recipe.seed).choice(len(labelled), CANDIDATES, replace=False)
+        labelled = [labelled[at] for at in np.sort(chosen).tolist()]
+    texts = [said(example.document) for example in labelled]
+    targets = [{name: index[name][str(target)] for name, target in one.targets.items()} for one in labelled]
+    return Shots(texts, targets, units(prepared.network, prepared.runtime.tokeniser, texts), count)

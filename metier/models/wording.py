@@ -1,0 +1,114 @@
+"""What a language model is asked: a text in a template that ends, or has a gap, where the label goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from metier.errors import RecipeError
+
+GENERATOR = {
+    "en": ("Which of these labels fits the text? {labels}", "Text: {text}\nLabel: {label}"),
+    "zh": ("以下哪个标签适合这段文字？{labels}", "文字：{text}\n标签：{label}"),
+}
+"""An instruction that comes first, and the template of every text after it, by language."""
+MASKED = {"en": "{text} It is {label}.", "zh": "{text}这是{label}。"}
+NOTHING = "N/A"
+"""A text that says nothing (Zhao et al. 2021)."""
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How one head is put to a language model.
+
+    `words` are what its labels are called, in their order; `instruction` comes before everything else.
+    """
+
+    template: str
+    labels: tuple[str, ...]
+    words: tuple[str, ...]
+    instruction: str = ""
+
+    def __post_init__(self) -> None:
+        for gap in ("{text}", "{label}"):
+            if self.template.count(gap) != 1:
+                raise RecipeError(
+                    f"The template {self.template!r} has {self.template.count(gap)} times {gap}.",
+                    expected="a sentence with {text} and {label}, each once",
+                )
+
+    @property
+    def pieces(self) -> tuple[str, str, str]:
+        """What stands before the first gap, between both and after the second."""
+        gaps = ("{text}", "{label}") if self.text_first else ("{label}", "{text}")
+        before, _, rest = self.template.partition(gaps[0])
+        between, _, after = rest.partition(gaps[1])
+        return before, between, after
+
+    @property
+    def text_first(self) -> bool:
+        """Whether the text stands before the label."""
+        return self.template.index("{text}") < self.template.index("{label}")
+
+    def shown(self, text: str, label: int) -> str:
+        """An example with its label."""
+        before, between, after = self.pieces
+        first, second = (text, self.words[label]) if self.text_first else (self.words[label], text)
+        return before + first + between + second + after
+
+    def describe(self) -> dict[str, Any]:
+        """What the constructor needs, as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def restore(cls, saved: Mapping[str, Any]) -> Wording:
+        """From what `describe` returned."""
+        return cls(saved["template"], tuple(saved["labels"]), tuple(saved["words"]), saved["instruction"])
+
+
+Shot = tuple[str, int]
+"""A text and the index of its label."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A text to label, after some examples, the most telling one last."""
+
+    text: str
+    shots: tuple[Shot, ...] = field(default=())
+
+
+class Scorer(Protocol):
+    """Whatever says how probable each label is."""
+
+    calibrated: bool
+    """Whether its scores are probabilities of a model, which a text that says nothing can calibrate."""
+
+    def score(self, wording: Wording, questions: Sequence[Question]) -> np.ndarray:
+        """Logarithms of probabilities, `(questions, labels)`; a row of zeros where there is no answer."""
+
+    def describe(self) -> dict[str, Any]:
+        """What a run keeps to find it again, as JSON values; never a key."""
+
+
+def calibrated(
+    scorer: Scorer, wording: Wording, questions: Sequence[Question], known: dict[tuple[Shot, ...], np.ndarray]
+) -> np.ndarray:
+    """Scores with what the prompt alone makes of the labels taken away, `(questions, labels)`.
+
+    Contextual calibration (Zhao et al. 2021): the probabilities of labels are divided by those that the same prompt
+    gives a text that says nothing, W = diag(p_cf)^-1. `known` remembers these by the examples of the prompt.
+    """
+    found = scorer.score(wording, questions)
+    if not scorer.calibrated:
+        return found
+    new = [shots for shots in dict.fromkeys(question.shots for question in questions) if shots not in known]
+    if new:
+        empty = scorer.score(wording, [Question(NOTHING, shots) for shots in new])
+        known.update(zip(new, empty, strict=True))
+    said = found.any(axis=1, keepdims=True)
+    corrected: np.ndarray = np.where(said, found - np.stack([known[question.shots] for question in questions]), 0.0)
+    return corrected
