@@ -57,11 +57,11 @@ def search(
         findings = Findings.read(run / "evaluation.json")
         show_findings(findings, run, stream)
     if as_json:
-        heads = (
-            {name: {"task": head.task, "valid": head.valid, "test": head.test} for name, head in findings.heads.items()}
-            if findings
-            else {}
-        )
+        nothing = {"headline": None}
+        heads = {
+            name: {"task": head.task, "valid": head.valid or nothing, "test": head.test or nothing}
+            for name, head in (findings.heads.items() if findings else ())
+        }
         print_json(_answer(found, where, run, heads) | {"seconds": time.perf_counter() - start})
 
 

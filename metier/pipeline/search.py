@@ -187,6 +187,8 @@ def _identity(space: Space, dataset: Dataset, count: int) -> dict[str, Any]:
     """What must stay the same while a search goes on: every key of the recipe, every range, the data, the folds."""
     dump = space.recipe({}).model_dump(mode="json")
     found: dict[str, Any] = {"seed": dump.pop("seed"), "the data": dataset.fingerprint, "folds": count}
+    for head in dump["heads"].values():
+        head.pop("path")
     for part, table in dump.items():
         found |= {f"{part}.{key}": value for key, value in table.items()}
     for key in ("data.path", "data.unlabelled", "train.threads", "train.device"):

@@ -15,16 +15,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PASSWORD = "s3cret-w0rd"
+DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+PATH = os.pathsep.join([os.environ.get("PATH", ""), *map(str, DEBIAN)])
 _processes: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def missing() -> str:
     """Why there can be no server; empty where there can."""
-    if not shutil.which("postgres") or not shutil.which("initdb"):
+    if not _program("postgres") or not _program("initdb"):
         return "there is no PostgreSQL server on this machine"
     if os.getuid() == 0 and not _user():
         return "PostgreSQL refuses to run as root, and there is no other user for it"
     return ""
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name, path=PATH)
 
 
 def _user() -> str | None:
@@ -48,15 +54,15 @@ def server() -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     data = folder / "data"
-    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+    environment = {"PATH": PATH, "LC_ALL": "C"}
     process = None
     try:
         subprocess.run(
-            ["initdb", "-D", data, "-U", "metier", "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync"],
+            [_program("initdb"), "-D", data, "-U", "metier", "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync"],
             check=True, capture_output=True, cwd=folder, env=environment, **as_user,
         )  # fmt: skip
         process = subprocess.Popen(
-            ["postgres", "-D", data, "-k", folder, "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-F"],
+            [_program("postgres"), "-D", data, "-k", folder, "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-F"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, env=environment, **as_user,
         )  # fmt: skip
         _answers(port)
