@@ -115,6 +115,18 @@ def test_the_path_of_the_data_is_beside_the_recipe(tmp_path):
     assert Recipe.read(tmp_path / "r.toml").data.path == str(tmp_path / "news.csv")
 
 
+def test_the_files_of_heads_are_beside_the_recipe_too(tmp_path, monkeypatch):
+    toy.news(tmp_path / "news.csv", rows=6)
+    head = '[heads.{0}]\ncolumn = "{0}"\npath = "{1}"\n'
+    (tmp_path / "r.toml").write_text(head.format("sentiment", "news.csv") + head.format("place", "elsewhere.csv"))
+    found = Recipe.read(tmp_path / "r.toml")
+    assert found.heads["sentiment"].path == str(tmp_path / "news.csv") and found.heads["place"].path == "elsewhere.csv"
+    monkeypatch.chdir(tmp_path)
+    moved = Recipe.read("r.toml").seen_from(tmp_path / "a" / "b")
+    assert [head.path for head in moved.heads.values()] == ["../../news.csv", "../../elsewhere.csv"]
+    assert moved.data.path == ""
+
+
 def test_but_changes_some_keys():
     recipe = Recipe.parse({"heads": HEADS, "train": {"epochs": 3.0, "ema": 0.9}})
     changed = recipe.but(train={"epochs": 5.0, "ema": None}, seed=None)

@@ -78,7 +78,7 @@ class Batches:
 
     def __init__(self, job: Job, frozen: Frozen | None) -> None:
         self.job, self.frozen = job, frozen
-        self.groups = sources_of(job.train)
+        self.groups = sources_of(job.train) if job.settings.sampling > 1 else np.zeros(0, dtype=np.int64)
 
     def plan(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch that are this process's; every process has as many."""
@@ -86,7 +86,7 @@ class Batches:
         seed = self.job.recipe.seed * 1_000_003 + epoch
         lengths = self.job.train.lengths
         units = np.arange(len(lengths))
-        if settings.sampling > 1 and len(set(self.groups.tolist())) > 1:
+        if len(self.groups):
             units = drawn(self.groups, settings.sampling, seed=self.job.recipe.seed, epoch=epoch)
         batches = [
             units[batch]
