@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ from metier.tasks.embed import Embed
 from metier.tasks.score import Score
 from metier.types import Prediction, Span
 
+HERE = Path(__file__).parent
 EDA = {"synonyms": 0.2, "insertions": 0.2, "swaps": 0.2, "deletions": 0.2}
 ALL = {"typos": 0.1, **EDA}
 
@@ -206,3 +210,19 @@ def test_a_cut_off_fit_goes_on_with_the_same_copies(tmp_path, toy_backbone, toy_
     killed(started(tmp_path / "log", "train", recipe, "--out", torn), lambda: fits.step(torn) >= 9)
     assert metier("train", "--resume", torn).code == 0
     assert fits.weights(torn) == fits.weights(whole)
+
+
+def test_processes_that_share_a_fit_keep_the_same_copies(tmp_path, toy_backbone, toy_news):
+    recipe = tmp_path / "r.toml"
+    wanted = {"deletions": 0.6, "synonyms": 0.3}
+    parts = described(toy_news, toy_backbone, wanted, train={"epochs": 2.0}).model_dump(mode="json", exclude_none=True)
+    recipe.write_text(tomli_w.dumps(parts), encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += [HERE / "shared_fit.py", tmp_path, "train", recipe, "--out", tmp_path / "run", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent.parent), "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    ranks = [json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in range(2)]
+    assert ranks[0]["weights"] == ranks[1]["weights"] and ranks[0]["steps"] == ranks[1]["steps"]
+    counts = json.loads((tmp_path / "run" / "evaluation.json").read_text())["data"]["augmented"]["deletions"]
+    assert counts["disagreed"] > 0 and counts["kept"] > 0
