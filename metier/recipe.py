@@ -169,7 +169,7 @@ class RegularisePart(Part):
     """What keeps a fit by gradient from learning its examples by heart; each is off unless it is asked for."""
 
     adversarial: Literal["none", "fgm", "pgd", "freelb", "vat"] = "none"
-    radius: Annotated[float, Field(gt=0)] = 1.0
+    radius: Annotated[float, Field(gt=0)] = 0.3
     """The norm of an adversarial perturbation of a token's embedding, in tenths of the mean norm of an embedding."""
     ascents: Annotated[int, Field(ge=1, le=20)] | None = None
     """Gradient steps that look for the worst perturbation; `None`: 3 (`pgd`, `freelb`), 1 (`vat`)."""

@@ -79,7 +79,7 @@ def test_fgm(toy_backbone, heads):
 
 
 def test_pgd(toy_backbone):
-    terms, batch = scene(toy_backbone, "classify", adversarial="pgd", ascents=4)
+    terms, batch = scene(toy_backbone, "classify", adversarial="pgd", ascents=4, radius=1.0)
     lengths = radii(terms, batch, 1.0)
     torch.manual_seed(5)
     loss_at(terms, batch, None)
@@ -93,7 +93,7 @@ def test_pgd(toy_backbone):
 
 
 def test_freelb(toy_backbone):
-    terms, batch = scene(toy_backbone, "classify", adversarial="freelb")
+    terms, batch = scene(toy_backbone, "classify", adversarial="freelb", radius=1.0)
     lengths = radii(terms, batch, 1.0)
     torch.manual_seed(5)
     path = [cube(batch, lengths)]
