@@ -55,5 +55,6 @@ def step(run: Path) -> int:
 
 
 def weights(run: Path) -> bytes:
-    """The bytes of a run's weights."""
-    return (run / "model.safetensors").read_bytes()
+    """The bytes of a run's weights, or of its adapter."""
+    (file,) = (run / name for name in ("model.safetensors", "adapter.safetensors") if (run / name).is_file())
+    return file.read_bytes()

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from metier.cli import fit, look, search, use  # noqa: F401  (each adds its commands)
+from metier.cli import fit, look, merge, search, use  # noqa: F401  (each adds its commands)
 from metier.cli.options import app
 from metier.errors import MetierError, MissingExtra
 

@@ -194,6 +194,9 @@ def _training(findings: Findings) -> str:
         facts.append(("examples a second", f"{costs['examples_per_second']:,.0f}"))
     if costs.get("peak_memory"):
         facts.append(("peak memory", figures.memory(costs["peak_memory"])))
+    if costs.get("parameters") and costs.get("trained"):
+        share = 100 * costs["trained"] / costs["parameters"]
+        facts.append(("weights trained", f"{costs['trained']:,} of {costs['parameters']:,} ({share:.1f}%)"))
     facts += [(str(key), str(value)) for key, value in findings.environment.items()]
     if findings.backbone:
         licence = findings.backbone.get("licence") or "unknown: look it up before you share the weights"

@@ -247,6 +247,7 @@ CHINESE: dict[str, str] = {
     "Examples a second": "每秒样本数",
     "Peak memory": "内存峰值",
     "Parameters": "参数量",
+    "Weights trained": "训练的权重数",
     "Stage": "阶段",
     # a search
     "Search": "搜索",

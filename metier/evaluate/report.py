@@ -292,6 +292,7 @@ def _costs(findings: Findings) -> list[tuple[str, str]]:
         ("Examples a second", f"{costs['examples_per_second']:,.0f}" if costs.get("examples_per_second") else None),
         ("Peak memory", figures.memory(costs["peak_memory"]) if costs.get("peak_memory") else None),
         ("Parameters", f"{parameters / 1e6:,.1f} M" if parameters else None),
+        ("Weights trained", _count(costs.get("trained"))),
     ]
     return [(name, value) for name, value in rows if value]
 

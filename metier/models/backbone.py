@@ -171,6 +171,9 @@ def load_encoder(backbone: Backbone, *, dropout: float | None = None) -> Encoder
 class Weights(dict[str, "Tensor"]):
     """Tensors by name, for as long as somebody holds on to them."""
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Weights:
+        return self
+
 
 _FROZEN: WeakValueDictionary[tuple[str, str], Weights] = WeakValueDictionary()
 _LOCK = Lock()

@@ -89,6 +89,7 @@ class HubEncoder(nn.Module):
     def replace_words(self, words: nn.Embedding | Grown) -> None:
         """Takes another token embedding."""
         self.model.set_input_embeddings(words)
+        self.model.config.vocab_size = int(words.num_embeddings)
 
     @property
     def vocabulary(self) -> int:

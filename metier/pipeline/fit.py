@@ -83,8 +83,16 @@ def fit(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
         "seconds": time.perf_counter() - start,
         "peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "parameters": sum(weight.numel() for weight in network.parameters()),
+        "trained": _trained(prepared),
     }
     return fitted
+
+
+def _trained(prepared: Prepared) -> int:
+    """How many weights the method changes."""
+    network = prepared.network
+    part = network if METHODS[prepared.recipe.train.method].gradient else network.heads
+    return sum(weight.numel() for weight in part.parameters() if weight.requires_grad)
 
 
 def look(prepared: Prepared, watch: Watch) -> Fitted:

@@ -13,6 +13,8 @@ CASES = {
     "full": (TWO, {}),
     "frozen layers, averaged weights": (ONE, {"method": "freeze", "ema": 0.9, "epochs": 6}),
     "marks and accumulation": ({"label": {"column": "label"}}, {"accumulate": 2, "epochs": 8}),
+    "ranks that are taken away": (ONE, {"method": "adalora", "epochs": 6}),
+    "marks beside a frozen backbone": ({"label": {"column": "label"}}, {"method": "lora"}),
 }
 
 

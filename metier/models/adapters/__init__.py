@@ -43,7 +43,8 @@ class Adapter:
 
     def describe(self) -> dict[str, Any]:
         """What `restore` needs, as JSON values."""
-        backbone = {"name": self.backbone.name, "folder": str(self.backbone.folder), "sha256": self.backbone.sha256}
+        folder = str(self.backbone.folder.absolute())
+        backbone = {"name": self.backbone.name, "folder": folder, "sha256": self.backbone.sha256}
         settings = self.part.model_dump(mode="json")
         return {"method": self.method, "settings": settings, "added": self.encoder.added, "backbone": backbone}
 
@@ -102,6 +103,26 @@ def restore(encoder: Encoder | HubEncoder, saved: Mapping[str, Any], backbone: B
     if isinstance(encoder.words, Grown):
         encoder.words.rows.requires_grad_(True)
     return found
+
+
+def fold(encoder: Encoder | HubEncoder) -> None:
+    """Makes what `lora` or `adalora` learned part of the weights: a plain encoder that answers the same."""
+    from metier.models.adapters.lowrank import fold as fold_products
+
+    fold_products(encoder)
+    if isinstance(encoder.words, Grown):
+        encoder.replace_words(encoder.words.whole())
+    encoder.adapter = None
+
+
+def room(encoder: Encoder | HubEncoder, method: str, part: AdapterPart) -> int:
+    """The most tokens of a text that a row may have when the method's own are there, too."""
+    taken = part.tokens if method == "prompt" and isinstance(encoder, HubEncoder) else 0
+    if taken >= encoder.window:
+        raise BackboneError(
+            f"{taken} virtual tokens leave no room for a text.", expected=f"adapter.tokens far below {encoder.window}"
+        )
+    return encoder.window - taken
 
 
 def linears(encoder: Encoder | HubEncoder) -> list[str]:

@@ -5,6 +5,7 @@ Texts attend to them and nothing else sees them: they are not pooled, have no po
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import torch
@@ -50,8 +51,8 @@ class Prompt(nn.Module):
 
 def _sizes(kind: Any, encoder: Encoder | HubEncoder, tokens: int, **settings: Any) -> Any:
     return kind(
-        num_virtual_tokens=tokens, token_dim=encoder.width, num_layers=encoder.depth, num_transformer_submodules=1,
-        **settings,
+        num_virtual_tokens=tokens, token_dim=encoder.words.weight.shape[1], num_layers=encoder.depth,
+        num_transformer_submodules=1, **settings,
     )  # fmt: skip
 
 
@@ -67,4 +68,9 @@ def prefix(encoder: Encoder | HubEncoder, part: AdapterPart) -> None:
 
 def prompt(encoder: Encoder | HubEncoder, part: AdapterPart) -> None:
     """Puts virtual tokens before every text. Raises `BackboneError` where embeddings cannot be entered."""
+    if isinstance(encoder, HubEncoder) and "inputs_embeds" not in signature(encoder.model.forward).parameters:
+        raise BackboneError(
+            f"A {encoder.model.config.model_type} encoder takes no embeddings in place of tokens.",
+            hint="--method lora or adapter",
+        )
     encoder.prompt = Prompt(encoder, part.tokens)
