@@ -55,6 +55,14 @@ class Machine:
             for tensor in tensors:
                 torch.distributed.broadcast(tensor, src=0)
 
+    def verdicts(self, own: list[bool]) -> list[bool]:
+        """What the first process found, in every process; as many everywhere."""
+        if self.world == 1:
+            return own
+        shared = torch.tensor(own, dtype=torch.uint8, device=self.device)
+        self.share([shared])
+        return [bool(value) for value in shared.tolist()]
+
     def own_noise(self, seed: int) -> None:
         """Gives every process but the first another state of torch's generator: they drop other units."""
         if self.rank:

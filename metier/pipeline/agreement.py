@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from metier.data.augment.copies import Copy
 from metier.models.table import Table, golds
@@ -30,7 +29,7 @@ SURE = 0.5
 
 def agreeing(prepared: Prepared, fresh: Sequence[Copy]) -> list[bool]:
     """Which copies are kept; every process keeps what the first one does."""
-    kept = np.ones(len(fresh), dtype=bool)
+    kept = [True] * len(fresh)
     if prepared.machine.rank == 0 and fresh:
         examples = [example for example in prepared.dataset.examples["train"] if example.targets]
         origins = sorted({item.origin for item in fresh})
@@ -43,11 +42,8 @@ def agreeing(prepared: Prepared, fresh: Sequence[Copy]) -> list[bool]:
             for at, item in enumerate(fresh):
                 gold = item.example.targets.get(name)
                 if gold is not None:
-                    kept[at] &= agrees(before[name][place[item.origin]], after[name][at], gold, same)
-    shared = torch.from_numpy(kept.astype(np.uint8)).to(prepared.machine.device)
-    prepared.machine.share([shared])
-    verdicts: list[bool] = shared.cpu().numpy().astype(bool).tolist()
-    return verdicts
+                    kept[at] = kept[at] and agrees(before[name][place[item.origin]], after[name][at], gold, same)
+    return prepared.machine.verdicts(kept)
 
 
 def agrees(text: Prediction, copied: Prediction, gold: Any, same: Callable[[Any, Any], bool]) -> bool:
