@@ -59,15 +59,13 @@ def forecast(points: Sequence[Point], rows: Sequence[float], *, level: float = 0
     sizes = np.array([point.rows for point in points], dtype=np.float64)
     errors = 1.0 - np.array([point.score for point in points], dtype=np.float64)
     deviations = np.hypot([point.deviation for point in points], NOISE)
+    moved = errors + deviations * generator.standard_normal((DRAWS, len(errors)))
     unit = float(sizes.max())
     wanted = np.asarray(rows, dtype=np.float64) / unit
-    curves, weights = _curves(sizes / unit, errors, deviations, wanted)
-    middle = 1.0 - weights @ curves
-    drawn = np.empty((DRAWS, len(wanted)))
-    for draw in range(DRAWS):
-        moved = errors + deviations * generator.standard_normal(len(errors))
-        some, chances = _curves(sizes / unit, moved, deviations, wanted)
-        drawn[draw] = 1.0 - some[generator.choice(len(chances), p=chances)]
+    curves, chances = _curves(sizes / unit, np.vstack([errors, moved]), deviations, wanted)
+    middle = 1.0 - chances[0] @ curves[0]
+    chosen = (np.cumsum(chances[1:], axis=1) < generator.random((DRAWS, 1))).sum(axis=1).clip(max=len(EXPONENTS) - 1)
+    drawn = 1.0 - curves[1:][np.arange(DRAWS), chosen]
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return [
         Forecast(float(n), float(value), float(min(a, value)), float(min(max(b, value), 1.0)))
@@ -78,33 +76,42 @@ def forecast(points: Sequence[Point], rows: Sequence[float], *, level: float = 0
 def _curves(
     sizes: np.ndarray, errors: np.ndarray, deviations: np.ndarray, wanted: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The errors at `wanted` under every exponent, `(exponents, wanted)`, and how likely each exponent is."""
-    found = np.empty((len(EXPONENTS), len(wanted)))
-    logged = np.empty(len(EXPONENTS))
-    for at, exponent in enumerate(EXPONENTS):
-        floor, slope, misfit = _line(sizes**-exponent, errors, deviations)
-        found[at] = floor + slope * wanted**-exponent
-        logged[at] = -0.5 * misfit - 0.5 * (np.log(exponent / TYPICAL) / SPREAD) ** 2
-    chances = np.exp(logged - logged.max())
-    return found, chances / chances.sum()
+    """Where curves through `errors` `(draws, points)` go under every exponent, and how likely each exponent is.
+
+    Returns:
+        The errors at `wanted`, `(draws, exponents, wanted)`, and the chances, `(draws, exponents)`.
+    """
+    floor, slope, misfit = _lines(sizes ** -EXPONENTS[:, None], errors, deviations)
+    found = floor[..., None] + slope[..., None] * wanted ** -EXPONENTS[:, None]
+    logged = -0.5 * misfit - 0.5 * (np.log(EXPONENTS / TYPICAL) / SPREAD) ** 2
+    chances = np.exp(logged - logged.max(axis=1, keepdims=True))
+    return found, chances / chances.sum(axis=1, keepdims=True)
 
 
-def _line(x: np.ndarray, errors: np.ndarray, deviations: np.ndarray) -> tuple[float, float, float]:
+def _lines(x: np.ndarray, errors: np.ndarray, deviations: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`a, b >= 0` that minimise `sum(((a + b x - errors) / deviations) ** 2)`, and that minimum.
 
     Where the free minimum has a negative part, one of the two is nought in the bounded one. A single point says nothing
     of `a`: it is taken for half of the error, between a perfect task and one that has nothing more to give.
+
+    Args:
+        x: `(exponents, points)`.
+        errors: `(draws, points)`.
+        deviations: `(points,)`.
+
+    Returns:
+        Three arrays `(draws, exponents)`.
     """
     weight = deviations**-2.0
-    if len(x) == 1:
-        half = max(0.0, 0.5 * float(errors[0]))
-        return half, half / float(x[0]), 0.0
-    mean_x, mean_error = np.average(x, weights=weight), np.average(errors, weights=weight)
-    slope = float(np.sum(weight * (x - mean_x) * (errors - mean_error)) / np.sum(weight * (x - mean_x) ** 2))
-    floor = float(mean_error - slope * mean_x)
-    if floor < 0:
-        floor, slope = 0.0, max(0.0, float(np.sum(weight * x * errors) / np.sum(weight * x * x)))
-    if slope < 0:
-        floor, slope = max(0.0, float(mean_error)), 0.0
-    misfit = float(np.sum(weight * (floor + slope * x - errors) ** 2))
-    return floor, slope, misfit
+    if x.shape[1] == 1:
+        half = np.maximum(0.0, 0.5 * errors) * np.ones((1, len(x)))
+        return half, half / x[:, 0], np.zeros_like(half)
+    mean_x, mean_error = np.average(x, axis=1, weights=weight), np.average(errors, axis=1, weights=weight)[:, None]
+    centred = (x - mean_x[:, None]) * weight
+    slope = (errors - mean_error) @ centred.T / np.sum(centred * (x - mean_x[:, None]), axis=1)
+    floor = mean_error - slope * mean_x
+    through_nought = np.maximum(0.0, errors @ (x * weight).T / np.sum(weight * x * x, axis=1))
+    floor, slope = np.where(floor < 0, 0.0, floor), np.where(floor < 0, through_nought, slope)
+    floor, slope = np.where(slope < 0, np.maximum(0.0, mean_error), floor), np.maximum(0.0, slope)
+    gaps = floor[..., None] + slope[..., None] * x - errors[:, None]
+    return floor, slope, np.sum(weight * gaps**2, axis=-1)

@@ -138,7 +138,7 @@ class Bench:
         return result, sheet.joined(whole)
 
     def _network(self, rung: Rung, share: float) -> tuple[Result, Sheet] | None:
-        """Every draw of a share; `None` where the time was up before the first one was done."""
+        """Every draw of a share; `None` where the time was up before the last one was done."""
         sheets, seconds, rate, size, short = [], 0.0, 0.0, 0, False
         recipe, cutback = self._fitting(rung, share)
         for cut in self.cuts[share]:
@@ -146,7 +146,7 @@ class Bench:
                 with self.guard.keeping(self.reserve() + self._judging(cut)):
                     found = trial(recipe, cut.dataset, self.folder / "fit", self.guard)
             except Enough:
-                break
+                return None
             short = short or self.guard.fired or cutback
             seconds += found.seconds
             sheets.append(sheet.of_trial(found, cut))
@@ -155,8 +155,6 @@ class Bench:
             if share == 1.0:
                 self.wholes[rung.name] = found
                 self.log.keep_weights(rung.name, found.prepared.network, self.guard.records)
-        if not sheets:
-            return None
         rows = self.cuts[share][0].rows
         planned = epochs(recipe.train, rows) or None
         result = Result(rung.name, share, rows, seconds, rate, size, planned, short)

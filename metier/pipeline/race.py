@@ -73,7 +73,8 @@ class Race:
         """Fits a cheap rung: on all texts at any rate, on parts of them where there is time for it."""
         bench = self.bench
         whole = bench.expected(rung, 1.0)
-        if not rung.network and whole > bench.left() / 4:
+        rest = bench.expected(bench.rungs["probe"], 1.0) if rung.method == "zero_shot" else 3 * whole
+        if rung.method != "probe" and CAUTION * (whole + rest) > bench.left():  # the probe comes first, whatever else
             self.fates[rung.name] = says.NO_TIME, _needs(whole, bench)
             return
         for share in self.shares if rung.method != "zero_shot" else self.shares[-1:]:
@@ -233,12 +234,16 @@ class Race:
         """How much better a rung would be on all texts, from parts that both were fitted on, and how sure that is."""
         sheets = self.bench.log.sheets
         both = [share for share in self.shares if (rung.name, share) in sheets and (other.name, share) in sheets]
-        if not both:
+        if not both or sheets[rung.name, both[-1]].counts.shape != sheets[other.name, both[-1]].counts.shape:
             return None
-        rows = self.bench.cuts[1.0][0].rows
-        ends = [forecast(self._parts(one, both), [rows])[0].score for one in (rung, other)]
+        ends = [self._end(one, both) for one in (rung, other)]
         _, error = sheets[rung.name, both[-1]].gain(sheets[other.name, both[-1]])
         return ends[0] - ends[1], math.hypot(error / both[-1], NOISE)
+
+    def _end(self, rung: Rung, shares: Sequence[float]) -> float:
+        """The score that a rung is expected to have on all texts, from what it had on some shares."""
+        points = self._parts(rung, shares)
+        return forecast(points, [self.bench.cuts[1.0][0].rows])[0].score if rung.learns else points[-1].score
 
     def _gain(self, rung: Rung, other: Rung) -> float:
         """How much better a rung is on all texts: what the parts say and what was measured, each by its precision."""

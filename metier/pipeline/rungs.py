@@ -10,7 +10,7 @@ from metier.pipeline.cuts import per_class
 from metier.pipeline.dataset import Dataset
 from metier.pipeline.fit import estimate
 from metier.pipeline.prepare import Prepared
-from metier.recipe import Recipe
+from metier.recipe import Recipe, RegularisePart
 from metier.train.methods import METHODS, epochs
 
 FEW, MANY = 20.0, 500.0
@@ -36,6 +36,11 @@ class Rung:
     """Of the dear ones, the order in which they are given up where time is short: the last one first."""
 
     @property
+    def learns(self) -> bool:
+        """Whether more labelled texts can make a difference to it."""
+        return self.method != "zero_shot"
+
+    @property
     def network(self) -> bool:
         """Whether a run can come of it."""
         return self.method in METHODS
@@ -45,6 +50,8 @@ class Rung:
         changes = {table: dict(keys) for table, keys in self.changes.items()}
         changes["train"] = {**changes.get("train", {}), "method": self.method}
         made = asked.but(**changes)
+        if not METHODS[self.method].joint:  # whose heads have no use for such terms
+            made = made.but(regularise=RegularisePart().model_dump(), train={"focal": 0.0})
         if rows is not None and METHODS[self.method].gradient:
             made = made.but(train={"epochs": epochs(made.train, rows)})
         return made
