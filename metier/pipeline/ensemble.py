@@ -94,7 +94,7 @@ def member_seed(seed: int, number: int) -> int:
 def _deep(prepared: Prepared, staged: Path, watch: Watch) -> tuple[Fitted, list[Network]]:
     """One fit a seed, all on the same split."""
     count = prepared.recipe.ensemble.members
-    names = [f"member-{number}" for number in range(count)]
+    names = _names(prepared)
     found: list[Fitted] = []
     networks: list[Network] = []
     for number, name in enumerate(names):
@@ -105,6 +105,11 @@ def _deep(prepared: Prepared, staged: Path, watch: Watch) -> tuple[Fitted, list[
         networks.append(one.network)
     curve(staged, names)
     return found[0], networks
+
+
+def _names(prepared: Prepared) -> list[str]:
+    """What the fits of a deep ensemble are called."""
+    return [f"member-{number}" for number in range(prepared.recipe.ensemble.members)]
 
 
 def _snapshots(prepared: Prepared, staged: Path, watch: Watch) -> tuple[Fitted, list[Network]]:
@@ -134,6 +139,7 @@ def _distil(prepared: Prepared, staged: Path, watch: Watch, together: dict[str, 
         distil.taught(whole, prepared.heads, table, watch.tick), temperature=prepared.recipe.ensemble.temperature
     )
     kept(student, staged, "student", watch, stage.fit)
+    curve(staged, [*(_names(prepared) if prepared.recipe.ensemble.kind == "deep" else ()), "student"])
     split = "test" if prepared.dataset.examples["test"] else "valid"
     own = _figures(prepared, student.network, split)
     prepared.runtime = _runtime(prepared, student.network)

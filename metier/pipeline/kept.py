@@ -53,7 +53,8 @@ def curve(staged: Path, names: list[str]) -> None:
         folder, last = staged / run.CHECKPOINT / name, before
         for record in _records(folder / METRICS):
             last = before + record["step"]
-            lines.append(json.dumps({"fit": name, **record, "step": last}) + "\n")
+            fit = f"{name}/{record['fit']}" if "fit" in record else name
+            lines.append(json.dumps({**record, "step": last, "fit": fit}) + "\n")
         before = last
         if (folder / BOARD).is_dir():
             shutil.copytree(folder / BOARD, staged / BOARD / name, dirs_exist_ok=True)

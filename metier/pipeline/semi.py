@@ -103,7 +103,8 @@ class _Best:
 def _rounds(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
     """Self-training: each round fits the pretrained weights anew, on the labels and on what the last one was sure of.
 
-    The round that is best on the validation split is kept; of equals the later, which has seen more texts.
+    The round that is best on the validation split is kept, of equals the first: guesses must earn their place. Without
+    a validation split it is the last.
     """
     start, settings = time.perf_counter(), prepared.recipe.semi
     pretrained = copy.deepcopy(prepared.network)
@@ -118,8 +119,8 @@ def _rounds(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
             current = extended(prepared, copy.deepcopy(pretrained), found)
             names.append(f"round-{number}")
             kept(current, staged, names[-1], watch, stage.fit)
-            best = max(best, _best(current, number), key=lambda one: (one.value, one.number))
-            value = _value(current)
+            latest = _best(current, number)
+            best, value = max(best, latest, key=lambda one: one.value), latest.value  # of equals the first
         prepared.notes.append(_said(number, len(found), threshold, value))
         if not found:
             break
@@ -140,16 +141,14 @@ def _said(number: int, count: int, threshold: float, value: float | None) -> Map
 
 
 def _value(prepared: Prepared) -> float:
-    """The metric that the best weights are chosen by, on the validation split; 0 where there is none."""
-    if not len(prepared.tables["valid"].rows):
-        return 0.0
+    """The metric that the best weights are chosen by, on the validation split, which has rows."""
     found = headline(prepared, "valid", prepared.runtime.logits(prepared.tables["valid"]))
     return found.get(prepared.recipe.train.metric, float(np.mean(list(found.values()))))
 
 
 def _best(prepared: Prepared, number: int) -> _Best:
     weights = {name: tensor.detach().clone() for name, tensor in prepared.network.state_dict().items()}
-    return _Best(number, _value(prepared), weights)
+    return _Best(number, _value(prepared) if len(prepared.tables["valid"].rows) else float(number), weights)
 
 
 def extended(prepared: Prepared, network: Network, examples: Sequence[Example]) -> Prepared:
