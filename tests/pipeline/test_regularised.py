@@ -73,7 +73,7 @@ def test_a_head_without_a_use_for_it(tmp_path, toy_backbone, toy_news):
     assert not list(tmp_path.glob("run*"))
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if KNOWN[name].gradient])
+@pytest.mark.parametrize("method", [name for name in METHODS if KNOWN[name].joint])
 def test_every_method_by_gradient(method, tmp_path, toy_backbone, toy_news):
     together = {"adversarial": "freelb", "ascents": 2, "r_drop": 0.5, "supcon": 0.2, "mixup": 0.3}
     recipe = written(tmp_path / "r.toml", toy_news, ONE, toy_backbone, together, method=method, batch_size=24)

@@ -167,7 +167,7 @@ def recipe(values, method="full"):
     )
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if not KNOWN[name].gradient])
+@pytest.mark.parametrize("method", [name for name in METHODS if not KNOWN[name].joint])
 @pytest.mark.parametrize("key", SETTINGS)
 def test_a_method_without_gradient_steps(key, method):
     with pytest.raises(RecipeError, match=f"'{method}' has no use for {key}.*without gradient steps.*full"):
@@ -182,7 +182,7 @@ IDLE = {
 }
 
 
-@pytest.mark.parametrize("method", [*(name for name in METHODS if KNOWN[name].gradient), "auto"])
+@pytest.mark.parametrize("method", [*(name for name in METHODS if KNOWN[name].joint), "auto"])
 def test_a_method_with_gradient_steps(method):
     for settings in SETTINGS.values():
         require_steps(recipe(settings, method))
