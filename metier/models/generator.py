@@ -185,6 +185,17 @@ def _by_token(words: Sequence[str], first: Mapping[str, float]) -> np.ndarray | 
     return np.array([found.get(at, floor) for at in range(len(words))])
 
 
+def folder_of(name: str) -> Path:
+    """The folder of a local generator. Raises `BackboneError` where there is none."""
+    place = Path(name).expanduser()
+    if not place.is_dir():
+        raise BackboneError(
+            f"There is no folder {name} with a generator.",
+            expected="a local folder of a causal language model, or the name of a model with prompt.endpoint",
+        )
+    return place
+
+
 class Causal:
     """Scores labels by the log-probability with which a causal language model continues a prompt with their words.
 
@@ -200,12 +211,7 @@ class Causal:
     def __init__(self, folder: str, device: Any = "cpu") -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        place = Path(folder).expanduser()
-        if not place.is_dir():
-            raise BackboneError(
-                f"There is no folder {folder} with a generator.",
-                expected="a local folder of a causal language model, or the name of a model with prompt.endpoint",
-            )
+        place = folder_of(folder)
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(str(place), trust_remote_code=False, local_files_only=True)
             model = AutoModelForCausalLM.from_pretrained(

@@ -14,10 +14,12 @@ from metier.data.languages import language
 from metier.data.names import described, words
 from metier.errors import RecipeError
 from metier.models.backbone import Backbone
+from metier.models.generator import Endpoint, folder_of
 from metier.models.network import Network
 from metier.models.table import Table
 from metier.models.tokeniser import Tokeniser
 from metier.models.verbaliser import has_head
+from metier.models.wording import worded
 from metier.recipe import Recipe
 from metier.tasks.task import Task
 from metier.types import Document, Example
@@ -189,13 +191,23 @@ def require(recipe: Recipe, heads: Mapping[str, Task], backbone: Backbone, train
                 expected=f"a task among {', '.join(kinds)}",
                 hint="--method probe",
             )
-        if task.kind != "embed":
-            described(name, task.labels, recipe.heads[name].names)
+        called = {} if task.kind == "embed" else described(name, task.labels, recipe.heads[name].names)
+        if how != "encoder":
+            worded(recipe, called, how, "en")
         there, count = sum(name in example.targets for example in train), recipe.prompt.shots
         if method == "few_shot" and there < count:
             raise RecipeError(
                 f"The training split has {there} labelled texts for {name!r}, and prompt.shots is {count}.",
                 expected=f"at least {count} texts, or fewer prompt.shots",
             )
+    odd = [one for one in recipe.prompt.templates if how == "encoder" and one.count("{}") != 1]
+    if odd:
+        raise RecipeError(
+            f"The template {odd[0]!r} has {odd[0].count('{}')} times {{}}.", expected="{} once, the label"
+        )
+    if how == "endpoint":
+        Endpoint(recipe.prompt.endpoint, recipe.prompt.generator)
+    if how == "causal":
+        folder_of(recipe.prompt.generator)
     if how == "endpoint" and not recipe.prompt.generator:
         raise RecipeError("prompt.endpoint is set, but no model.", expected="prompt.generator, its name there")

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from metier.errors import RecipeError
+from metier.recipe import Recipe
 
 GENERATOR = {
     "en": ("Which of these labels fits the text? {labels}", "Text: {text}\nLabel: {label}"),
@@ -67,6 +68,30 @@ class Wording:
     def restore(cls, saved: Mapping[str, Any]) -> Wording:
         """From what `describe` returned."""
         return cls(saved["template"], tuple(saved["labels"]), tuple(saved["words"]), saved["instruction"])
+
+
+def worded(recipe: Recipe, called: Mapping[str, str], how: str, language: str) -> Wording:
+    """The recipe's template or ours, with what labels are `called`. Raises `RecipeError` for a template that is none.
+
+    Args:
+        recipe: its `prompt.templates` are for all heads.
+        called: the labels of a head, in their order, in words.
+        how: `masked`, or a generator's way.
+        language: of our templates, `en` or `zh`.
+    """
+    own, words = recipe.prompt.templates, tuple(called.values())
+    if len(own) > 1:
+        raise RecipeError(f"prompt.templates has {len(own)} sentences.", expected="one for a language model")
+    if how == "masked":
+        return Wording(own[0] if own else MASKED[language], tuple(called), words)
+    instruction, template = GENERATOR[language]
+    found = Wording(own[0] if own else template, tuple(called), words, instruction.format(labels=", ".join(words)))
+    if not found.text_first:
+        raise RecipeError(
+            f"In the template {found.template!r} the label stands before the text.",
+            expected="{text} before {label}: a generator goes on where the text ends",
+        )
+    return found
 
 
 Shot = tuple[str, int]

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from metier.data.names import described
-from metier.errors import RecipeError
 from metier.evaluate import phrases
 from metier.models import prompts
-from metier.models.wording import GENERATOR, MASKED, Wording
+from metier.models.wording import Wording, worded
 from metier.pipeline.asking import scorer
 from metier.pipeline.prepare import Prepared
 from metier.pipeline.watch import Watch
@@ -86,23 +85,8 @@ def prompted(prepared: Prepared, how: str, watch: Watch) -> Prompted:
 
 
 def _wording(prepared: Prepared, name: str, task: Task, how: str) -> Wording:
-    """The recipe's template or ours, and what the labels of a head are called."""
-    templates = prepared.recipe.prompt.templates
-    if len(templates) > 1:
-        raise RecipeError(f"prompt.templates has {len(templates)} sentences.", expected="one for a language model")
     called = described(name, task.labels, prepared.recipe.heads[name].names)
-    language, labels = tongue(prepared, called), tuple(task.labels)
-    words = tuple(called[label] for label in labels)
-    if how == "masked":
-        return Wording(templates[0] if templates else MASKED[language], labels, words)
-    instruction, template = GENERATOR[language]
-    found = Wording(templates[0] if templates else template, labels, words, instruction.format(labels=", ".join(words)))
-    if not found.text_first:
-        raise RecipeError(
-            f"In the template {found.template!r} the label stands before the text.",
-            expected="{text} before {label}, for a generator goes on where a text ends",
-        )
-    return found
+    return worded(prepared.recipe, called, how, tongue(prepared, called))
 
 
 def _shots(prepared: Prepared, train: Sequence[Example]) -> Shots:

@@ -40,7 +40,7 @@ class Shots:
         known = [at for at in order if head in self.targets[at] and self.texts[at] != text]
         if self.count >= labels:
             seen: dict[int, int] = {}
-            rank = []
+            rank: list[tuple[int, int, int]] = []
             for at in known:
                 label = self.targets[at][head]
                 rank.append((seen.get(label, 0), len(rank), at))

@@ -1,0 +1,131 @@
+"""Generators: a real server on this machine, and a tiny GPT-2 in a folder."""
+
+import math
+
+import asked
+import numpy as np
+import pytest
+import torch
+
+from metier.errors import BackboneError, RecipeError
+from metier.models import generator
+from metier.models.generator import Causal, Endpoint, prompt
+from metier.models.wording import Question, Wording
+
+MOOD = Wording("Text: {text}\nLabel: {label}", ("good", "card_arrival"), ("good", "card arrival"), "Choose: good, card")
+KEY = "METIER_TEST_KEY"
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch):
+    monkeypatch.setattr(generator, "PAUSE", 0.0)
+
+
+def chat(text, tops=None):
+    first = {"top_logprobs": [{"token": token, "logprob": value} for token, value in (tops or {}).items()]}
+    return {"choices": [{"message": {"content": text}, "logprobs": {"content": [first]} if tops else None}]}
+
+
+def score(answer, texts=("Oslo",)):
+    with asked.served(answer) as (address, heard):
+        return Endpoint(address, "tiny", KEY).score(MOOD, [Question(text) for text in texts]), heard
+
+
+def test_the_prompt_ends_where_the_label_goes():
+    found = prompt(MOOD, Question("Oslo", (("Rome", 1),)))
+    assert found == "Choose: good, card\n\nText: Rome\nLabel: card arrival\n\nText: Oslo\nLabel:"
+
+
+def test_an_answer_is_one_of_the_labels_or_none(monkeypatch):
+    monkeypatch.setenv(KEY, "s3cret")
+    said = iter(["Good.", " card_arrival\n", "Card Arrival", "good or card arrival", "", "goodish"])
+    found, heard = [], []
+    for _ in range(6):
+        one, requests = score(lambda path, content: (200, chat(next(said))))
+        found.append(one[0])
+        heard += requests
+    assert [int(row.argmax()) if row.any() else None for row in found] == [0, 1, 1, None, None, None]
+    assert np.exp(found[0]).sum() == pytest.approx(1.0)
+    assert {item["path"] for item in heard} == {"/v1/chat/completions"}
+    assert all(item["key"] == "Bearer s3cret" and item["temperature"] == 0 for item in heard)
+
+
+def test_probabilities_are_taken_where_the_server_gives_them():
+    tops = {"good": math.log(0.6), " card": math.log(0.3), "x": math.log(0.01)}
+    found, _ = score(lambda path, content: (200, chat("good", tops)))
+    np.testing.assert_allclose(np.exp(found[0]), [0.6, 0.3])
+    alike, _ = score(lambda path, content: (200, chat("good", {"": -0.1, "zz": -3.0})))
+    assert np.exp(alike[0][0]) == pytest.approx(generator.SURE)
+
+
+def test_a_server_without_chat_is_asked_for_completions():
+    def answer(path, content):
+        if path.endswith("/chat/completions"):
+            return 404, {}
+        logs = {"top_logprobs": [{" good": -0.2, " card": -2.0}]}
+        return 200, {"choices": [{"text": " good", "logprobs": logs}]}
+
+    found, heard = score(answer)
+    assert found[0].tolist() == [-0.2, -2.0]
+    assert heard[-1]["path"] == "/v1/completions" and heard[-1]["prompt"].endswith("Label:")
+
+
+def test_it_tries_again_and_gives_up_in_one_line(monkeypatch):
+    monkeypatch.setenv(KEY, "s3cret")
+    states = iter([503, 429, 200])
+    found, heard = score(lambda path, content: (next(states), chat("good")))
+    assert len(heard) == 3 and found[0].argmax() == 0
+    with pytest.raises(BackboneError, match="status 500") as error:
+        score(lambda path, content: (500, {"error": "s3cret"}))
+    assert "s3cret" not in str(error.value)
+    with pytest.raises(BackboneError, match=f"status 401.*{KEY}"):
+        score(lambda path, content: (401, {}))
+    with pytest.raises(BackboneError, match="does not answer"):
+        Endpoint("http://127.0.0.1:9/v1", "tiny").score(MOOD, [Question("Oslo")])
+
+
+def test_what_is_no_answer_or_too_long_is_refused(monkeypatch):
+    with pytest.raises(BackboneError, match="sent what is no answer"):
+        score(lambda path, content: (200, b"<html>"))
+    monkeypatch.setattr(generator, "LIMIT", 100)
+    with pytest.raises(BackboneError, match="more than 100 bytes"):
+        score(lambda path, content: (200, chat("good" * 100)))
+
+
+@pytest.mark.parametrize("address", ["ftp://h/v1", "h:80", "http://user:pw@h/v1", "http:///v1"])
+def test_addresses_that_are_none(address):
+    with pytest.raises(RecipeError, match=r"prompt\.endpoint is no address") as error:
+        Endpoint(address, "tiny")
+    assert "pw" not in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def causal(tmp_path_factory):
+    return Causal(str(asked.causal(tmp_path_factory.mktemp("causal") / "gpt")))
+
+
+def test_a_causal_model_scores_words_by_their_mean_log_probability(causal):
+    wording = Wording("{text} is {label}", ("a", "b"), ("profit", "strong loss"))
+    found = causal.score(wording, [Question("Oslo falls")])
+    start = causal._ids("Oslo falls is")
+    for at, word in enumerate(wording.words):
+        ids = causal._ids(word)
+        with torch.inference_mode():
+            logits = causal.model(input_ids=torch.tensor([start + ids])).logits[0].log_softmax(-1)
+        each = [float(logits[len(start) - 1 + place, token]) for place, token in enumerate(ids)]
+        assert found[0, at] == pytest.approx(sum(each) / len(each), abs=1e-5)
+
+
+def test_long_prompts_lose_examples_then_the_end_of_the_text(causal):
+    wording = Wording("{text} is {label}", ("a", "b"), ("profit", "loss"))
+    shots = tuple((f"Berlin gains {at}", at % 2) for at in range(40))
+    ids = causal._prompt(wording, Question("Oslo falls", shots), 1)
+    assert len(ids) <= causal.window - 1
+    assert causal.tokenizer.decode(ids).endswith("oslo falls is")
+    long = causal._prompt(wording, Question("Oslo falls " * 90), 1)
+    assert len(long) <= causal.window - 1 and causal.tokenizer.decode(long).endswith("is")
+
+
+def test_a_folder_that_is_not_there():
+    with pytest.raises(BackboneError, match="no folder"):
+        Causal("/no/such/folder")
