@@ -55,7 +55,7 @@ class Bench:
         self.recipe, self.dataset, self.cuts, self.folder, self.guard = recipe, dataset, cuts, folder, guard
         self.rungs = {rung.name: rung for rung in ladder(recipe, dataset)}
         whole = cuts[1.0][0].dataset
-        self.prepared: Prepared = prepare(recipe.but(train={"method": "probe"}), whole)
+        self.prepared: Prepared = prepare(self.rungs["probe"].recipe(recipe), whole)
         facts = {"recipe": recipe.model_dump(mode="json"), "data": dataset.fingerprint, **versions()}
         self.log = Log(folder, self.prepared.heads, facts)
         self.wholes: dict[str, Trial] = {}

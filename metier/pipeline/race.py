@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metier.errors import RecipeError
+from metier.errors import DataError, RecipeError
 from metier.evaluate import race as says
 from metier.evaluate.learning_curve import NOISE, Point, forecast
 from metier.models.machine import processes
@@ -278,6 +278,10 @@ def start(recipe: Recipe, dataset: Dataset, staged: Path, spent: float, watch: W
 
     Raises `RecipeError` for what cannot be raced, and where the budget is too small for the first rung.
     """
+    if not dataset.examples["valid"]:
+        raise DataError(
+            "There is no validation split to race on.", expected="rows whose split is valid, or data that can be cut"
+        )
     if recipe.data.unlabelled or recipe.ensemble.members > 1:
         what = "data.unlabelled" if recipe.data.unlabelled else "ensemble.members"
         raise RecipeError(

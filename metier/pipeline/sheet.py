@@ -63,13 +63,17 @@ def joined(sheets: Sequence[Sheet]) -> Sheet:
 
 
 def scorer(tasks: Mapping[str, Task], widths: Sequence[int]) -> Scorer:
-    """The mean headline over heads whose counts lie side by side. Undefined ones count as nought."""
+    """The mean headline over heads whose counts lie side by side. Undefined ones count as nought.
+
+    A head without columns, one that no judged text carries, has no part in it.
+    """
     bounds = np.cumsum([0, *widths])
 
     def mean(sums: np.ndarray) -> np.ndarray:
         each = [
             np.nan_to_num(np.asarray(task.headline(sums[..., low:high]), dtype=np.float64))
             for task, low, high in zip(tasks.values(), bounds[:-1], bounds[1:], strict=True)
+            if high > low
         ]
         found: np.ndarray = np.mean(each, axis=0)
         return found
@@ -83,7 +87,7 @@ def sheet(tasks: Mapping[str, Task], said: Mapping[str, Sequence[Prediction]], c
     parts = []
     for name, task in tasks.items():
         there = [row for row, example in enumerate(examples) if name in example.targets]
-        counts = task.statistics(golds(examples, name), said[name]) if there else np.zeros((0, 1))
+        counts = task.statistics(golds(examples, name), said[name]) if there else np.zeros((0, 0))
         whole = np.zeros((len(examples), counts.shape[1]))
         whole[there] = counts
         parts.append(whole)

@@ -36,7 +36,7 @@ def winner(race: Race, staged: Path) -> tuple[Prepared, Fitted]:
     prepared = replace(prepared, recipe=recipe, dataset=bench.dataset)
     prepared.tables["test"] = table_of(bench.dataset, "test", prepared.runtime)
     if leader.method != "probe":
-        fitted.probe = _probe(bench, recipe)
+        fitted.probe = _probe(bench)
     return prepared, fitted
 
 
@@ -58,11 +58,11 @@ def _restored(recipe: Recipe, leader: Rung, bench: Bench) -> tuple[Prepared, Fit
     return prepared, fitted
 
 
-def _probe(bench: Bench, recipe: Recipe) -> dict[str, Logits]:
+def _probe(bench: Bench) -> dict[str, Logits]:
     """What the probe says of valid and test, to be compared with the winner."""
     trial = bench.wholes.get("probe")
     if trial is None:
-        return look(prepare(recipe.but(train={"method": "probe"}), bench.dataset), bench.guard).probe
+        return look(prepare(bench.rungs["probe"].recipe(bench.recipe), bench.dataset), bench.guard).probe
     runtime = trial.prepared.runtime
     return {"valid": trial.logits, "test": runtime.logits(table_of(bench.dataset, "test", runtime))}
 

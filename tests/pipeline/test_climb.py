@@ -138,3 +138,16 @@ def test_zero_shot_leads_where_labels_say_little():
     scores = {"zero_shot": (0.9,) * 3, "probe": (0.5, 0.55, 0.6)}
     winner, _, fates = run({**scores, "full": (0.5, 0.6, 0.7)})
     assert winner == "zero_shot" and fates["probe"] == says.UNDER and fates["full"] == says.UNDER
+
+
+def test_a_head_that_no_judge_carries_has_no_part_in_the_score():
+    from metier import tasks
+    from metier.pipeline.cuts import Cut
+    from metier.pipeline.sheet import sheet
+    from metier.types import Document, Example, Prediction
+
+    heads = {"mood": tasks.build("classify", ["a", "b"]), "link": tasks.build("relate", ["Up(e1,e2)", "Other"])}
+    valid = [Example(Document(str(at)), {"mood": "ab"[at % 2]}) for at in range(10)]
+    cut = Cut(1.0, SimpleNamespace(examples={"train": [], "valid": valid}), [])
+    found = sheet(heads, {"mood": [Prediction("a", 1.0)] * 10, "link": []}, cut)
+    assert found.score() == 0.5 and found.widths[1] == 0 and found.gain(found) == (0.0, 0.0)
