@@ -12,9 +12,9 @@ import numpy as np
 
 from metier.errors import DataError
 from metier.pipeline.dataset import Dataset
+from metier.pipeline.ensemble import fit
 from metier.pipeline.fit import Fitted
 from metier.pipeline.prepare import Prepared, headline, prepare
-from metier.pipeline.semi import fit
 from metier.pipeline.watch import Watch
 from metier.predict.runtime import Logits
 from metier.recipe import Recipe
