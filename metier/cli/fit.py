@@ -29,7 +29,7 @@ def train(
     task: Annotated[str | None, typer.Option(help="The kind of task; guessed from the labels by default.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; by default a new one in runs/.")] = None,
     method: Annotated[
-        str | None, typer.Option(help="How to fit: full by default; see the documentation of train.")
+        str | None, typer.Option(help="How to fit: full by default; auto finds out.")
     ] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training texts.")] = None,
     backbone: Annotated[str | None, typer.Option(help="minilm, a local folder or a Hugging Face id.")] = None,

@@ -91,7 +91,7 @@ def _classes(train: Sequence[Example]) -> int:
     """Labels of the head that has most of them; 1 for numbers."""
     found: dict[str, set[object]] = {}
     for example in train:
-        for head, label in splitting.label_set(example.targets):  # type: ignore[misc]
-            if not isinstance(label, float):
-                found.setdefault(head, set()).add(label)
+        for pair in splitting.label_set(example.targets):
+            if isinstance(pair, tuple) and not isinstance(pair[1], float):
+                found.setdefault(pair[0], set()).add(pair[1])
     return max((len(labels) for labels in found.values()), default=1) or 1

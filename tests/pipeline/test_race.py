@@ -127,7 +127,7 @@ def test_too_small_a_budget_says_how_much_is_needed(tmp_path, toy_backbone, toy_
         (["--method", "full", "--budget", "5m"], "--method auto"),
         (["--method", "auto", "--budget", "5 parsecs"], "'5 parsecs' is no length of time"),
         (["--method", "auto", "--seeds", "2"], "A race is run once"),
-        (["--method", "auto", "--set", "ensemble.members=2"], "ensemble.members comes afterwards"),
+        (["--method", "auto", "--set", "ensemble.members=2"], "ensemble.members"),
     ],
 )
 def test_what_cannot_be_raced_is_refused(flags, said, tmp_path, toy_news, toy_backbone):
