@@ -282,12 +282,6 @@ def start(recipe: Recipe, dataset: Dataset, staged: Path, spent: float, watch: W
         raise DataError(
             "There is no validation split to race on.", expected="rows whose split is valid, or data that can be cut"
         )
-    if recipe.data.unlabelled or recipe.ensemble.members > 1:
-        what = "data.unlabelled" if recipe.data.unlabelled else "ensemble.members"
-        raise RecipeError(
-            f"A race is run between single fits on labelled texts; {what} comes afterwards.",
-            hint="race without it, then train with the winner's recipe and with it",
-        )
     folder = folder_of(staged)
     folder.mkdir(parents=True, exist_ok=True)
     clock = Clock(recipe.race.budget, spent + spent_before(folder / CLOCK), folder / CLOCK)

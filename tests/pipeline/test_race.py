@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import fits
 import numpy as np
@@ -10,7 +11,7 @@ import tomli_w
 import toy
 from commands import killed, metier, refused, started
 
-from metier.errors import RecipeError
+from metier.errors import DataError, RunError
 from metier.pipeline import race, sheet
 from metier.pipeline.clock import Clock, Guard, spent_before
 from metier.pipeline.cuts import cuts
@@ -216,9 +217,12 @@ def test_a_race_does_not_go_on_with_other_data(tmp_path, scene):
     assert again.bench.log.sheets["majority", 1.0].score() == pytest.approx(
         started_race.bench.log.sheets["majority", 1.0].score()
     )
-    from metier.errors import RunError
-
     with pytest.raises(RunError, match="another recipe"):
         race.start(recipe.but(seed=99), dataset, tmp_path / "run.partial", 0.0, Silent())
-    with pytest.raises(RecipeError, match="comes afterwards"):
-        race.start(recipe.but(ensemble={"members": 3}), dataset, tmp_path / "other", 0.0, Silent())
+
+
+def test_a_race_needs_validation_texts(tmp_path, scene):
+    recipe, dataset = scene
+    blind = replace(dataset, examples={**dataset.examples, "valid": []})
+    with pytest.raises(DataError, match="no validation split to race on"):
+        race.start(recipe, blind, tmp_path / "run.partial", 0.0, Silent())
