@@ -21,7 +21,9 @@ def masked(folder: Path, *, steps: int = 0) -> Path:
     """A `BertForMaskedLM`, fitted to say "profit" of texts with good words and "loss" of those with bad ones."""
     toy.backbone(folder)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    config = BertConfig.from_pretrained(folder, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    config = BertConfig.from_pretrained(
+        folder, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, initializer_range=0.2
+    )
     with torch.random.fork_rng():
         torch.manual_seed(3)
         model = BertForMaskedLM(config)
@@ -33,7 +35,7 @@ def masked(folder: Path, *, steps: int = 0) -> Path:
 
 def _fit(model: Any, tokenizer: Tokenizer, steps: int) -> None:
     rng, words = random.Random(2), ("profit", "loss")
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
     mask = tokenizer.token_to_id("[MASK]")
     for _ in range(steps):
         rows, targets = [], []

@@ -72,6 +72,12 @@ class MaskedEncoder(HubEncoder):
         built = AutoConfig.for_model(config["model_type"], **settings)
         return cls(AutoModelForMaskedLM.from_config(built, trust_remote_code=False))
 
+    def resize_vocabulary(self, extra: int) -> None:
+        """Appends rows for new tokens, to the embeddings and to the head."""
+        whole: Any = self.__dict__["whole"]
+        whole.resize_token_embeddings(self.vocabulary + extra)
+        self.added += extra
+
     def predict(self, ids: Tensor, mask: Tensor, types: Tensor) -> Tensor:
         """The logits of every word at every place, `(rows, length, vocabulary)`."""
         inputs = {"input_ids": ids, "attention_mask": mask.long()}

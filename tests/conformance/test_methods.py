@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asked
 import numpy as np
 import pytest
 import toy
@@ -116,6 +117,13 @@ def plain(label: Any) -> Any:
     return label if not isinstance(label, float) else pytest.approx(label, abs=1e-5)
 
 
+CANNOT = {
+    "zero_shot": {task: f"zero_shot has no {task}" for task in ("tag", "score", "relate")},
+    "few_shot": {case.task: "few_shot shows examples to a language model" for case in CASES.values()},
+}
+"""What a method says of the tasks that it cannot do with the toy, by method and kind of task."""
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", CASES)
 def test_fit_save_load_predict(name, method, tmp_path, toy_backbone, monkeypatch):
@@ -136,6 +144,11 @@ def test_fit_save_load_predict(name, method, tmp_path, toy_backbone, monkeypatch
             metier.train(recipe, out=tmp_path / "run")
         assert not list(tmp_path.glob("run*"))
         return
+    if refused := CANNOT.get(method, {}).get(case.task):
+        with pytest.raises(metier.MetierError, match=refused):
+            metier.train(recipe, out=tmp_path / "run")
+        assert not list(tmp_path.glob("run*"))
+        return
     before: dict[str, Any] = {}
     remember(monkeypatch, before, documents_of(case, rows))
     model = metier.train(recipe, out=tmp_path / "run")
@@ -151,6 +164,41 @@ def test_fit_save_load_predict(name, method, tmp_path, toy_backbone, monkeypatch
     low, high = headline["interval"]
     assert low <= headline["value"] <= high or case.task in ("score", "embed")
     Run.open(model.run)
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory) -> Path:
+    """A tiny backbone with a masked-language head."""
+    return asked.masked(tmp_path_factory.mktemp("masked") / "backbone")
+
+
+@pytest.mark.parametrize("method", ["zero_shot", "few_shot"])
+@pytest.mark.parametrize("name", CASES)
+def test_a_language_model_is_asked(name, method, tmp_path, masked, monkeypatch):
+    case = CASES[name]
+    rows = rows_of(case)
+    data = toy.lines(tmp_path / "data.jsonl", rows)
+    recipe = Recipe.parse(
+        {
+            "data": {"path": str(data), "text": case.text},
+            "heads": {"label": {"column": "label", "task": case.task}},
+            "model": {"backbone": str(masked), "max_length": 48},
+            "train": {"method": method, "threads": 1},
+            "prompt": {"shots": 2, "templates": ["{text} {label}"]},
+            "evaluate": {"resamples": 20, "suspects": False, "baselines": False},
+        }
+    )
+    if case.task not in ("classify", "relate"):
+        with pytest.raises(metier.MetierError, match=f"{method} has no {case.task}"):
+            metier.train(recipe, out=tmp_path / "run")
+        assert not list(tmp_path.glob("run*"))
+        return
+    before: dict[str, Any] = {}
+    remember(monkeypatch, before, documents_of(case, rows[:12]))
+    model = metier.train(recipe, out=tmp_path / "run")
+    for said, expected in zip(model.predict(documents_of(case, rows[:12])), before["said"], strict=True):
+        assert said["label"].score == pytest.approx(expected["label"].score, abs=1e-6)
+        assert said["label"].label == expected["label"].label
 
 
 def remember(monkeypatch: pytest.MonkeyPatch, into: dict[str, Any], documents: list[Document]) -> None:

@@ -17,7 +17,7 @@ MOOD = Wording("{text} the report is {label}", ("good", "bad"), ("profit", "loss
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return asked.masked(tmp_path_factory.mktemp("masked") / "backbone", steps=300)
+    return asked.masked(tmp_path_factory.mktemp("masked") / "backbone", steps=150)
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,7 @@ def test_many_labels_apply_rarely(tmp_path, toy_backbone):
 
 @pytest.fixture(scope="module")
 def masked(tmp_path_factory):
-    return asked.masked(tmp_path_factory.mktemp("masked") / "backbone", steps=300)
+    return asked.masked(tmp_path_factory.mktemp("masked") / "backbone", steps=150)
 
 
 NAMED = {"names": {"good": "profit", "bad": "loss"}}
