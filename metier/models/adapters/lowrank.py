@@ -1,8 +1,8 @@
 """LoRA (Hu et al. 2021) and AdaLoRA (Zhang et al. 2023): products of thin matrices beside frozen linear layers.
 
-The layers are peft's. What is ours is how LoRA is computed while it is fitted on a CPU: the product is added to the
+The layers are peft's. What is ours is how LoRA is computed on a CPU: while it is fitted the product is added to the
 weight once a pass, instead of to the output for every token, so that a layer costs one matrix product forwards, one
-backwards and four thin ones.
+backwards and four thin ones; afterwards it is added to the output in the pass that multiplies.
 """
 
 from __future__ import annotations
@@ -56,23 +56,28 @@ class Folded(torch.autograd.Function):
 
 
 class FoldedLinear(LoraLinear):  # type: ignore[misc]
-    """peft's LoRA layer, computed by `Folded` where that is the same thing and faster."""
+    """peft's LoRA layer, computed with fewer passes over memory where that is the same thing."""
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """`(..., inputs)` to `(..., outputs)`."""
-        plain = self.training and torch.is_grad_enabled() and x.device.type == "cpu" and x.dtype == torch.float32
-        if not plain or self.merged or not _alone(self) or torch.is_autocast_enabled("cpu"):
-            found: Tensor = super().forward(x, *args, **kwargs)
+        found: Tensor
+        if not self._plain(x):
+            found = super().forward(x, *args, **kwargs)
             return found
-        layer, down, up = self.get_base_layer(), self.lora_A[NAME].weight, self.lora_B[NAME].weight
+        layer, down, up, scale = self.base_layer, self.lora_A[NAME].weight, self.lora_B[NAME].weight, self.scaling[NAME]
         flat = x.reshape(-1, x.shape[-1])
-        folded: Tensor = Folded.apply(flat, layer.weight, layer.bias, down, up, self.scaling[NAME])  # type: ignore[no-untyped-call]
-        return folded.view(*x.shape[:-1], -1)
+        if torch.is_grad_enabled():
+            found = Folded.apply(flat, layer.weight, layer.bias, down, up, scale)  # type: ignore[no-untyped-call]
+        else:
+            found = layer(flat).addmm_(F.linear(flat, down), up.t(), alpha=scale)
+        return found.view(*x.shape[:-1], -1)
 
-
-def _alone(layer: Any) -> bool:
-    """Whether nothing but the product is to be computed: no dropout of its own, no compiler that wants plain code."""
-    return isinstance(layer.lora_dropout[NAME], nn.Identity) and not torch.compiler.is_compiling()
+    def _plain(self, x: Tensor) -> bool:
+        """Float32 on a CPU with nothing but the product to add: no dropout of its own, no compiler, no autocast."""
+        if self.merged or self.disable_adapters or not isinstance(self.lora_dropout[NAME], nn.Identity):
+            return False
+        plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        return plain and not torch.compiler.is_compiling()
 
 
 def lora(encoder: nn.Module, names: list[str], part: AdapterPart) -> None:
