@@ -64,9 +64,10 @@ def networks_of(whole: Network | Ensemble) -> list[Network]:
 
 
 def own_weights(first: Network, member: Network) -> dict[str, Tensor]:
-    """The weights of a member that are not those of the first, by name."""
+    """The weights of a member that are not those of the first, by name, where a file can take them."""
     shared = first.state_dict()
-    return {name: tensor for name, tensor in member.state_dict().items() if not torch.equal(tensor, shared[name])}
+    differing = {name: own for name, own in member.state_dict().items() if not torch.equal(own, shared[name])}
+    return {name: own.detach().cpu().contiguous() for name, own in differing.items()}
 
 
 def assembled(first: Network, others: Iterable[Mapping[str, Tensor]]) -> Ensemble:

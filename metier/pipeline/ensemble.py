@@ -23,7 +23,7 @@ from metier.pipeline.labelling import measured
 from metier.pipeline.prepare import Prepared, prepare
 from metier.pipeline.watch import Watch
 from metier.predict.runtime import Runtime
-from metier.recipe import AugmentPart
+from metier.recipe import AugmentPart, Recipe
 from metier.train import distil, weights
 from metier.train.methods import METHODS
 
@@ -37,10 +37,10 @@ SPLIT = {"test": "test split", "valid": "validation split"}
 def fit(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
     """Fits a prepared run, whose runtime then answers with all members of its ensemble, or with what they taught.
 
-    Without `[ensemble]` as `semi.fit` does. Raises `RecipeError` for an ensemble that cannot be.
+    Without `[ensemble]` as `semi.fit` does. Raises what `require` raises.
     """
     settings, start = prepared.recipe.ensemble, time.perf_counter()
-    _refuse(prepared)
+    require(prepared)
     if settings.members == 1:
         return semi.fit(prepared, staged, watch)
     fitted, members = (_snapshots if settings.kind == "snapshot" else _deep)(prepared, staged, watch)
@@ -60,7 +60,20 @@ def fit(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
     return fitted
 
 
-def _refuse(prepared: Prepared) -> None:
+def require_single(recipe: Recipe) -> None:
+    """Raises `RecipeError` where a race is asked for more than its fits, each of which is a single one."""
+    asked = {"data.unlabelled": bool(recipe.data.unlabelled), "ensemble.members": recipe.ensemble.members > 1}
+    for key, there in asked.items():
+        if there:
+            raise RecipeError(
+                f"The method 'auto' races single fits on labelled texts and knows nothing of {key}.",
+                hint=f"race without it, then train the winner's recipe with {key}",
+            )
+
+
+def require(prepared: Prepared) -> None:
+    """Raises `RecipeError` for an ensemble, or a use of texts without labels, that cannot be; fits nothing."""
+    semi.require(prepared)
     recipe = prepared.recipe
     settings, method = recipe.ensemble, recipe.train.method
     if settings.members == 1:

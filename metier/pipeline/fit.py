@@ -19,6 +19,7 @@ from metier.pipeline.prepare import Prepared, headline
 from metier.pipeline.prompting import ask
 from metier.pipeline.watch import Watch
 from metier.predict.runtime import Logits
+from metier.recipe import Recipe
 from metier.train import loop, probe
 from metier.train.methods import METHODS, PROMPTING, epochs, frozen_layers
 from metier.train.track import Tracker
@@ -56,11 +57,19 @@ def estimate(prepared: Prepared) -> float:
     tokens["train"] *= more
     count = epochs(settings, len(prepared.tables["train"].lengths) * more)
     fit = tokens["train"] * count * 6 * total * free if METHODS[settings.method].gradient else 0.0
+    fit *= _fits(prepared.recipe)
     looks = (
         tokens["train"] * (2 - free) + tokens["valid"] * (count * settings.evaluations * free + 2) + tokens["test"] * 2
     )
     rate = cpu_rate() if prepared.machine.device.type == "cpu" else ACCELERATOR
     return float((fit + looks * 2 * total) / (rate * EFFICIENCY))
+
+
+def _fits(recipe: Recipe) -> int:
+    """How many fits a recipe is at least: members of an ensemble and who learns from them, rounds of self-training."""
+    rounds = 1 + recipe.semi.rounds if recipe.data.unlabelled and recipe.semi.method == "self_training" else 1
+    deep = recipe.ensemble.members if recipe.ensemble.kind == "deep" else 1
+    return deep * rounds + recipe.ensemble.distil
 
 
 def fit(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:

@@ -31,7 +31,6 @@ def fit(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
     """Fits the network of a prepared run in place; without texts of `data.unlabelled` as `pipeline.fit` does."""
     if prepared.further is None:
         return stage.fit(prepared, staged, watch)
-    _refuse(prepared)
     summary = prepared.further.summary
     prepared.notes.append({"says": phrases.FURTHER, **summary, "source": Path(summary["source"]).name})
     prepared.dataset.summary["further"] = summary
@@ -47,13 +46,20 @@ def fit(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
     return fitted
 
 
-def _refuse(prepared: Prepared) -> None:
-    """Raises `RecipeError` for whatever cannot be learned from texts without labels."""
+def require(prepared: Prepared) -> None:
+    """Raises `RecipeError` for whatever cannot be learned from texts without labels; fits nothing."""
+    if prepared.further is None:
+        return
     method, how = prepared.recipe.train.method, prepared.recipe.semi.method
     embed = [name for name, task in prepared.heads.items() if task.separate]
     if prepared.machine.world > 1:
         raise RecipeError("Unlabelled texts cannot be shared by several processes.", hint="one process")
     if how == "none":
+        if prepared.recipe.regularise.adversarial != "vat" and not prepared.recipe.ensemble.distil:
+            raise RecipeError(
+                'semi.method "none" leaves nothing to learn from unlabelled texts.',
+                expected='another semi.method, regularise.adversarial = "vat", or ensemble.distil = true',
+            )
         return
     if embed:
         raise RecipeError(
@@ -73,16 +79,10 @@ def _refuse(prepared: Prepared) -> None:
 
 
 def _beside(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
-    """One fit whose batches hold the further texts, too: for terms that need no label (virtual adversarial training).
-
-    Raises `RecipeError` where there is no such term.
-    """
+    """One fit whose batches hold the further texts, too, for a term that needs no label, where there is one."""
     assert prepared.further is not None
     if prepared.recipe.regularise.adversarial != "vat":
-        raise RecipeError(
-            'semi.method "none" leaves nothing to learn from unlabelled texts.',
-            expected='another semi.method, or regularise.adversarial = "vat"',
-        )
+        return stage.fit(prepared, staged, watch)
     rows = len(prepared.tables["train"].rows)
     fitted = stage.fit(extended(prepared, prepared.network, prepared.further.examples), staged, watch)
     if fitted.rows is not None and fitted.embeddings is not None:  # the report is about labelled texts

@@ -26,7 +26,7 @@ from metier.models.table import Table
 from metier.pipeline import load, race, standing
 from metier.pipeline.assess import assess
 from metier.pipeline.dataset import read_dataset
-from metier.pipeline.ensemble import fit
+from metier.pipeline.ensemble import fit, require, require_single
 from metier.pipeline.environment import environment
 from metier.pipeline.fit import Fitted, estimate
 from metier.pipeline.outcomes import save_outcomes
@@ -59,6 +59,7 @@ def train(recipe: Recipe, *, out: str | Path | None, source: Source | None, watc
     settings = recipe.train
     if settings.method == "auto":
         race.require_one_process()
+        require_single(recipe)
     found = machine(settings.device, settings.precision, settings.threads, shared=True)
     if found.rank:
         _take_part(recipe, path, source, found)
@@ -74,6 +75,7 @@ def train(recipe: Recipe, *, out: str | Path | None, source: Source | None, watc
                 course = race.start(dataset.resolve(recipe), dataset, staged, time.perf_counter() - start, watch)
             else:
                 prepared = prepare(dataset.resolve(recipe), dataset, found)
+                require(prepared)
         except MetierError:
             if not resume:  # nothing was fitted that anyone could go on with
                 shutil.rmtree(staged)
