@@ -47,7 +47,8 @@ class Fitted:
 def estimate(prepared: Prepared) -> float:
     """Seconds that the fit will take, from its arithmetic and this machine's measured speed.
 
-    Per token, a layer costs 2 operations a weight forwards and 4 backwards; frozen layers run forwards, once.
+    Per token, a layer costs 2 operations a weight forwards and 4 backwards, 2 where its weights have no gradient;
+    layers that are frozen with all below them run forwards, once.
     """
     encoder, settings = prepared.network.encoder, prepared.recipe.train
     total = sum(weight.numel() for weight in encoder.parameters()) - encoder.words.weight.numel()
@@ -56,7 +57,8 @@ def estimate(prepared: Prepared) -> float:
     more = growth(prepared.recipe)
     tokens["train"] *= more
     count = epochs(settings, len(prepared.tables["train"].lengths) * more)
-    fit = tokens["train"] * count * 6 * total * free if METHODS[settings.method].gradient else 0.0
+    method = METHODS[settings.method]
+    fit = tokens["train"] * count * (4 if method.adapter else 6) * total * free if method.gradient else 0.0
     fit *= _fits(prepared.recipe)
     looks = (
         tokens["train"] * (2 - free) + tokens["valid"] * (count * settings.evaluations * free + 2) + tokens["test"] * 2
