@@ -75,7 +75,7 @@ class Race:
         whole = bench.expected(rung, 1.0)
         rest = bench.expected(bench.rungs["probe"], 1.0) if rung.method == "zero_shot" else 3 * whole
         if rung.method != "probe" and CAUTION * (whole + rest) > bench.left():  # the probe comes first, whatever else
-            self.fates[rung.name] = says.NO_TIME, _needs(whole, bench)
+            self.fates[rung.name] = says.NO_TIME, _needs(whole, bench.left())
             return
         for share in self.shares if rung.method != "zero_shot" else self.shares[-1:]:
             spare = CAUTION * (bench.expected(rung, share) + bench.expected(rung, 1.0))
@@ -140,12 +140,13 @@ class Race:
         left = self.bench.left()
         for count in range(len(wanted), 0, -1):
             for stages in (self.shares, self.shares[:1], []):
-                if (count == 1 or stages) and CAUTION * self._cost(wanted[:count], stages) < left:
+                spare = left - CAUTION * self._cost(wanted[:count], stages)
+                if (count == 1 or stages) and spare > 0:
                     for rung in wanted[count:]:
-                        self.fates[rung.name] = says.NO_TIME, _needs(whole[rung.name], self.bench)
+                        self.fates[rung.name] = says.NO_TIME, _needs(whole[rung.name], spare)
                     return wanted[:count], list(stages)
         for rung in wanted[1:]:
-            self.fates[rung.name] = says.NO_TIME, _needs(whole[rung.name], self.bench)
+            self.fates[rung.name] = says.NO_TIME, _needs(whole[rung.name], 0.0)
         return wanted[:1], []
 
     def _cost(self, rungs: Sequence[Rung], stages: Sequence[float]) -> float:
@@ -162,7 +163,7 @@ class Race:
         for rung in rungs:
             enough = CAUTION * (self.bench.expected(rung, share) + LEAST * self.bench.expected(rung, 1.0))
             if enough > self.bench.left() and (rung.name, share) not in self.bench.log.results:
-                self.fates[rung.name] = says.NO_TIME, _needs(enough, self.bench)
+                self.fates[rung.name] = says.NO_TIME, _needs(enough, self.bench.left())
             elif (sheet := self.bench.measure(rung, share)) is None:
                 self._explain(rung)
             else:
@@ -185,7 +186,7 @@ class Race:
         needed = self.bench.expected(rung, 1.0)
         if CAUTION * LEAST * needed < self.bench.left() or (rung.name, 1.0) in self.bench.log.results:
             return True
-        self.fates[rung.name] = says.NO_TIME, _needs(needed, self.bench)
+        self.fates[rung.name] = says.NO_TIME, _needs(needed, self.bench.left())
         return False
 
     def _explain(self, rung: Rung) -> None:
@@ -256,8 +257,8 @@ class Race:
         return float(np.average(values, weights=1.0 / (errors**2 + NOISE**2)))
 
 
-def _needs(seconds: float, bench: Bench) -> Note:
-    return {"says": says.NEEDS, "needed": f"{seconds:.0f}", "left": f"{max(0.0, bench.left()):.0f}"}
+def _needs(seconds: float, left: float) -> Note:
+    return {"says": says.NEEDS, "needed": f"{seconds:.0f}", "left": f"{max(0.0, left):.0f}"}
 
 
 def require_one_process() -> None:
