@@ -173,4 +173,8 @@ def test_every_setting_of_a_fit_has_one_home():
             homes.setdefault(name, []).append(part)
     assert all(homes[name][0] == "train" for name in TrainPart.model_fields)
     several = {name: parts for name, parts in homes.items() if len(parts) > 1}
-    assert several == {"dropout": ["model", "adapter"], "method": ["train", "semi"]}  # named as adapter.dropout
+    assert several == {  # named as adapter.dropout
+        "dropout": ["model", "adapter"],
+        "method": ["train", "semi"],
+        "temperature": ["contrastive", "ensemble"],
+    }

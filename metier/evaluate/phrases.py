@@ -13,8 +13,8 @@ from markupsafe import Markup, escape
 
 CUT = "{count} of {of} texts of the {split} split were cut at {limit} tokens."
 FURTHER = (
-    "{texts} unlabelled texts of {source} were used; {empty} empty ones, {duplicates} repeated ones and {known} that the "
-    "labelled data hold were left out."
+    "{texts} unlabelled texts of {source} were used; {empty} empty ones, {duplicates} repeated ones and {known} that "
+    "the labelled data hold were left out."
 )
 ROUND = "Round {round}: {count} unlabelled texts had a score of {score} or more; then {value} on the validation split."
 ROUND_EMPTY = "Round {round}: no unlabelled text had a score of {score} or more."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -225,7 +225,7 @@ def require_steps(recipe: Recipe) -> None:
     if keys and method is not None and not method.joint:
         steep = ", ".join(name for name, one in METHODS.items() if one.joint)
         raise RecipeError(
-            f"The method {method.name!r} has no use for {' and '.join(keys)}: it fits its heads without gradient steps.",
+            f"The method {method.name!r} has no use for {' and '.join(keys)}: its heads go without gradient steps.",
             expected=f"a method that goes by gradient: {steep}",
         )
 
