@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from metier.errors import BackboneError
-from metier.models.adapters import attach, fold, linears, restore
+from metier.models.adapters import attach, fold, linears, restore, upper
 from metier.models.adapters.tokens import Grown
 from metier.models.backbone import Backbone
 from metier.models.encoder import Encoder, Shape
@@ -62,6 +62,13 @@ def test_linear_layers_are_found_by_their_shape():
     assert linears(ours()) == [f"layers.{at}.{name}" for at in (0, 1) for name in ("attend", "join", "widen", "narrow")]
     found = linears(foreign())
     assert len(found) == 12 and not any("embed" in name for name in found)
+
+
+def test_lora_leaves_the_lowest_layers_alone():
+    names = [f"layers.{at}.{name}" for at in range(6) for name in ("attend", "join")]
+    assert upper(names, 6) == names[2:]
+    assert upper(names[:4], 2) == names[:4]  # nothing to spare
+    assert upper(names[:3], 12) == names[:3]  # layers that share their weights
 
 
 @pytest.mark.parametrize("build", [ours, foreign])

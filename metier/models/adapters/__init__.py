@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from metier.models.adapters.lowrank import Ranks
     from metier.models.backbone import Backbone
 
+LOWEST = 6
+"""LoRA leaves one layer in so many, from below, as it is."""
 FOLDING = ("lora", "adalora")
 """Methods whose modules can become part of the encoder's weights."""
 
@@ -75,7 +77,7 @@ def attach(encoder: Encoder | HubEncoder, method: str, part: AdapterPart, backbo
     if method == "lora":
         from metier.models.adapters.lowrank import lora
 
-        lora(encoder, names, part)
+        lora(encoder, upper(names, encoder.depth), part)
     elif method == "adalora":
         from metier.models.adapters.lowrank import Ranks
 
@@ -103,6 +105,15 @@ def restore(encoder: Encoder | HubEncoder, saved: Mapping[str, Any], backbone: B
     if isinstance(encoder.words, Grown):
         encoder.words.rows.requires_grad_(True)
     return found
+
+
+def upper(names: list[str], depth: int) -> list[str]:
+    """The linear layers above the lowest sixth of the layers, where each has as many.
+
+    The lowest layers gain least, and what lies below the lowest adapter needs no pass backwards.
+    """
+    each, rest = divmod(len(names), max(1, depth))
+    return names if rest else names[each * (depth // LOWEST) :]
 
 
 def fold(encoder: Encoder | HubEncoder) -> None:
