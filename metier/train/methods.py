@@ -47,7 +47,7 @@ METHODS: dict[str, Method] = {
         Method("head", frozen=1.0, head_rate=2e-3, effort=400.0, epochs=(5, 40)),
         Method("freeze", frozen=0.5, rate=3e-4, effort=150.0),
         Method("full", rate=2e-4),
-        Method("lora", rate=1e-3, effort=150.0, adapter=True),
+        Method("lora", rate=3e-3, effort=150.0, adapter=True),
         Method("adalora", rate=2e-3, effort=200.0, epochs=(4, 20), adapter=True),
         Method("adapter", rate=1e-3, effort=150.0, adapter=True),
         Method("prefix", rate=5e-3, effort=200.0, epochs=(4, 20), adapter=True),
