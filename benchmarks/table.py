@@ -108,6 +108,34 @@ def table(page: str) -> str:
     return "\n".join(rows)
 
 
+def few_shot(result: dict[str, Any]) -> str:
+    """Few labels: the contrastive method beside the probe, and a full fit where one was made."""
+    rows = ["| data, texts a class | `contrastive` | `probe` | `full` | bar |", "|---|---|---|---|---|"]
+    for key, found in result["results"].items():
+        cells = [
+            f"{100 * found[method]['mean']:.1f} ± {100 * (found[method]['sd'] or 0):.1f} %" if method in found else ""
+            for method in ("contrastive", "probe", "full")
+        ]
+        rows.append(f"| {key.replace('-', ', ')} | " + " | ".join(cells) + f" | {percent(found['bar'])} |")
+    return "\n".join(rows)
+
+
+SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {"few_shot": few_shot}
+"""Tables of the documentation, by the name of the result and of the marks around them."""
+
+
+def fill(page: Path) -> None:
+    """Writes every table of a page between its marks."""
+    text = page.read_text(encoding="utf-8")
+    for name, draw in SECTIONS.items():
+        marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        file = HERE / "results" / f"{name}.json"
+        if marks.search(text) and file.is_file():
+            drawn = draw(json.loads(file.read_text(encoding="utf-8")))
+            text = marks.sub(lambda found, drawn=drawn: f"{found[1]}{drawn}\n{found[2]}", text)
+    page.write_text(text, encoding="utf-8")
+
+
 def main() -> None:
     """Writes the table between the marks of each page."""
     for name in PAGES:
@@ -116,6 +144,8 @@ def main() -> None:
         page.write_text(
             MARKS.sub(lambda found, name=name: f"{found[1]}{table(name)}\n{found[2]}", text), encoding="utf-8"
         )
+    for found in sorted((HERE.parent / "docs").glob("*.md")):
+        fill(found)
 
 
 if __name__ == "__main__":

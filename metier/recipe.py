@@ -163,6 +163,8 @@ class ContrastivePart(Part):
     """Texts a batch, of which each is compared with every other."""
     temperature: Annotated[float, Field(gt=0)] = 0.07
     """What similarities are divided by: the smaller it is, the more the hardest pairs count."""
+    keep: Fraction = 0.5
+    """The share of the pretrained weights in those of the fitted encoder."""
 
 
 class RegularisePart(Part):

@@ -21,6 +21,7 @@ from metier.pipeline.watch import Watch
 from metier.predict.runtime import Logits
 from metier.recipe import Recipe
 from metier.train import loop, probe
+from metier.train.contrastive import keep
 from metier.train.methods import METHODS, PROMPTING, epochs, frozen_layers
 from metier.train.track import Tracker
 
@@ -84,10 +85,10 @@ def fit(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
         if METHODS[prepared.recipe.train.method].gradient:
             if prepared.recipe.train.head_start == "random":
                 probe.restart(network)
-            fitted.cost |= descend(prepared, staged, watch)
-            if prepared.recipe.train.method == "contrastive" and prepared.machine.rank == 0:
-                _solve(prepared, watch)
-                _describe_probe(prepared, staged, watch, int(fitted.cost["steps"]))
+            if METHODS[prepared.recipe.train.method].solved:
+                fitted.cost |= _contrast(prepared, staged, watch)
+            else:
+                fitted.cost |= descend(prepared, staged, watch)
         elif prepared.machine.rank == 0:
             _describe_probe(prepared, staged, watch)
     fitted.cost |= {
@@ -156,6 +157,18 @@ def _solve(prepared: Prepared, watch: Watch) -> tuple[probe.Features, dict[str, 
 
     penalties = probe.fit(network, found, prepared.loss_options(), judge if len(tables["valid"].rows) else None)
     return found, penalties, {name: answers(name) for name in order}
+
+
+def _contrast(prepared: Prepared, staged: Path, watch: Watch) -> dict[str, Any]:
+    """Fits the encoder by comparing texts, then solves for the heads."""
+    network = prepared.network
+    before = {name: weight.clone() for name, weight in network.encoder.state_dict().items()}
+    cost = descend(prepared, staged, watch)
+    if prepared.machine.rank == 0:
+        keep(network, before, prepared.recipe.contrastive.keep)
+        _solve(prepared, watch)
+        _describe_probe(prepared, staged, watch, int(cost["steps"]))
+    return cost
 
 
 def _sample(table: Table, seed: int) -> Table:
