@@ -78,7 +78,7 @@ def _fits(recipe: Recipe) -> int:
 def fit(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
     """Fits the network of a prepared run in place, or goes on from the checkpoint in `staged`."""
     fitted = Fitted()
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     network = prepared.network
     with seeded(prepared.recipe.seed):
         _begin(prepared, fitted, watch)
@@ -93,6 +93,7 @@ def fit(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
             _describe_probe(prepared, staged, watch)
     fitted.cost |= {
         "seconds": time.perf_counter() - start,
+        "processor_seconds": time.process_time() - busy,
         "peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "parameters": sum(weight.numel() for weight in network.parameters()),
         "trained": _trained(prepared),
@@ -135,7 +136,8 @@ def _probe(prepared: Prepared, fitted: Fitted, watch: Watch) -> None:
     """The probe: heads on the encoder as it came. What they say of valid and test is kept to compare with."""
     found, fitted.penalties, valid = _solve(prepared, watch)
     fitted.embeddings, fitted.rows = probe.embeddings(found)
-    fitted.probe = {"valid": valid, "test": prepared.runtime.logits(prepared.tables["test"])}
+    if prepared.recipe.evaluate.baselines:
+        fitted.probe = {"valid": valid, "test": prepared.runtime.logits(prepared.tables["test"])}
 
 
 def _solve(prepared: Prepared, watch: Watch) -> tuple[probe.Features, dict[str, float], Logits]:

@@ -1,0 +1,76 @@
+"""`contrastive` against the setfit package: same backbone, same shots, the package's documented 20 iterations; in turn.
+
+The package reads both texts of each of its pairs; ours compares all texts of a batch. Names of labels are left out of
+ours, for the package does not read them. Seconds are those of the processor, one thread, of the fit alone.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import polars as pl
+
+from benchmarks.few_shot import shots
+from benchmarks.quality import fit
+from metier.models.backbone import find
+
+BARS = {"points": -0.5, "speed": 2.0}
+CASES = {"sst2": 8, "banking77": 5}
+
+
+def theirs(table: pl.DataFrame, seed: int, peers: str, iterations: int) -> dict[str, float]:
+    """Accuracy and seconds of the package."""
+    parts = {part: table.filter(pl.col("split") == part).select("text", "label").rows() for part in ("train", "test")}
+    with tempfile.TemporaryDirectory() as folder:
+        asked = {
+            **parts, "model": str(find("minilm").folder), "seed": seed, "threads": 1, "folder": folder,
+            "iterations": iterations,
+        }  # fmt: skip
+        done = subprocess.run(
+            [peers, str(Path(__file__).with_name("setfit_peer.py"))],
+            input=json.dumps(asked), capture_output=True, text=True, check=True, cwd=folder,
+        )  # fmt: skip
+    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def ours(table: pl.DataFrame, seed: int) -> dict[str, float]:
+    """Accuracy and seconds of the contrastive method."""
+    settings = {"fractions": (1.0, 0.0, 0.0), "threads": 1, "baselines": False, "names": False}
+    found = fit(table, seed=seed, label="label", method="contrastive", **settings)
+    head = next(iter(found.heads.values()))
+    return {"accuracy": head.test["headline"]["value"], "seconds": found.costs["processor_seconds"]}
+
+
+def run(
+    peers: str, seeds: int = 3, iterations: int = 20, work: str = "/tmp/metier-setfit", only: str = ""
+) -> dict[str, Any]:
+    """Both in turn, a seed after the other; cells are kept, so that what was cut off goes on."""
+    folder = Path(work)
+    folder.mkdir(parents=True, exist_ok=True)
+    cases = {}
+    for name, count in CASES.items():
+        found: dict[str, list[dict[str, float]]] = {"ours": [], "theirs": []}
+        for seed in range(13, 13 + (seeds if only in name else 0)):
+            table = shots(name, count, seed)
+            for who in ("ours", "theirs"):
+                file = folder / f"{name}-{count}-{seed}-{who}-{iterations}.json"
+                if not file.is_file():
+                    made = ours(table, seed) if who == "ours" else theirs(table, seed, peers, iterations)
+                    file.write_text(json.dumps(made))
+                    print(f"{file.stem}: {made}", file=sys.stderr, flush=True)
+                found[who].append(json.loads(file.read_text()))
+        if found["ours"]:
+            pairs = list(zip(found["ours"], found["theirs"], strict=True))
+            cases[f"{name}-{count}"] = {
+                **{who: mean(one["accuracy"] for one in each) for who, each in found.items()},
+                "points": 100 * mean(a["accuracy"] - b["accuracy"] for a, b in pairs),
+                "speed": median(b["seconds"] / a["seconds"] for a, b in pairs),
+                "cells": found,
+            }
+    return {"cases": cases, "bars": BARS, "seeds": seeds, "iterations": iterations}
