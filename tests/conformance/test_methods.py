@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,12 @@ import toy
 from commands import metier as command
 
 import metier
+from metier.pipeline.train import resume
+from metier.pipeline.watch import Silent
 from metier.recipe import METHODS, Recipe
 from metier.run import Run
+from metier.train import loop
+from metier.train.methods import METHODS as KNOWN
 from metier.types import Document
 
 ROWS = 72
@@ -119,6 +123,7 @@ def plain(label: Any) -> Any:
 
 CANNOT = {
     "zero_shot": {task: f"zero_shot has no {task}" for task in ("tag", "score", "relate")},
+    "contrastive": dict.fromkeys(("tag", "embed"), "contrastive' cannot fit label"),
     "few_shot": {case.task: "few_shot shows examples to a language model" for case in CASES.values()},
 }
 """What a method says of the tasks that it cannot do with the toy, by method and kind of task."""
@@ -164,6 +169,30 @@ def test_fit_save_load_predict(name, method, tmp_path, toy_backbone, monkeypatch
     low, high = headline["interval"]
     assert low <= headline["value"] <= high or case.task in ("score", "embed")
     Run.open(model.run)
+    if KNOWN[method].gradient:
+        cut_off_and_gone_on_with(recipe, tmp_path / "again", monkeypatch)
+        again = metier.load(tmp_path / "again", threads=1).predict(documents_of(case, rows))
+        assert [item["label"] for item in again] == [item["label"] for item in found]
+
+
+def cut_off_and_gone_on_with(recipe: Recipe, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fit that is cut off behind its third step, or (a contrastive one has few) its first, and resumed."""
+    real, last = loop.steps, 1 if KNOWN[recipe.train.method].solved else 3
+
+    class Cut(Exception):
+        """What stands in for a power cut."""
+
+    def some(fit: Any) -> Iterator[loop.Record]:
+        for record in real(fit):
+            yield record
+            if record.step == last:
+                raise Cut
+
+    monkeypatch.setattr(loop, "steps", some)
+    with pytest.raises(Cut):
+        metier.train(recipe.but(train={"checkpoint_seconds": 0.0}), out=out)
+    monkeypatch.setattr(loop, "steps", real)
+    resume(out, Silent())
 
 
 @pytest.fixture(scope="module")
