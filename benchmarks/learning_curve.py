@@ -17,9 +17,9 @@ import numpy as np
 from benchmarks.quality import data
 from metier.data import split as splitting
 from metier.evaluate.learning_curve import Point, forecast
-from metier.pipeline import sheet
-from metier.pipeline.cuts import Cut
 from metier.pipeline.dataset import Dataset, read_dataset
+from metier.pipeline.race import sheet
+from metier.pipeline.race.cuts import Cut
 from metier.pipeline.trial import trial
 from metier.pipeline.watch import Silent
 from metier.recipe import Recipe

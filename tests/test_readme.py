@@ -19,7 +19,7 @@ import polars
 import pytest
 
 from metier import sample
-from metier.pipeline.ranges import Space
+from metier.pipeline.search.ranges import Space
 from metier.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent

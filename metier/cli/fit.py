@@ -28,9 +28,7 @@ def train(
     text: Text = None,
     task: Annotated[str | None, typer.Option(help="The kind of task; guessed from the labels by default.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; by default a new one in runs/.")] = None,
-    method: Annotated[
-        str | None, typer.Option(help="How to fit: full by default; auto finds out.")
-    ] = None,
+    method: Annotated[str | None, typer.Option(help="How to fit: full by default; auto finds out.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training texts.")] = None,
     backbone: Annotated[str | None, typer.Option(help="minilm, a local folder or a Hugging Face id.")] = None,
     split: Annotated[str | None, typer.Option(help="The column that says train, valid or test.")] = None,

@@ -34,9 +34,9 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Try the values that a recipe marks as ranges, and fit the best."""
-    from metier.pipeline.ranges import Space
-    from metier.pipeline.search import Plan, fit_best
-    from metier.pipeline.search import search as pipeline
+    from metier.pipeline.search.ranges import Space
+    from metier.pipeline.search.search import Plan, fit_best
+    from metier.pipeline.search.search import search as pipeline
     from metier.progress import show_findings, show_search
 
     start, watch = time.perf_counter(), progress()

@@ -23,7 +23,7 @@ from metier.evaluate.findings import Findings
 from metier.evaluate.report import render
 from metier.models.machine import Machine, machine
 from metier.models.table import Table
-from metier.pipeline import load, race, standing
+from metier.pipeline import load
 from metier.pipeline.assess import assess
 from metier.pipeline.dataset import read_dataset
 from metier.pipeline.ensemble import fit, require, require_single
@@ -31,6 +31,7 @@ from metier.pipeline.environment import environment
 from metier.pipeline.fit import Fitted, estimate
 from metier.pipeline.outcomes import save_outcomes
 from metier.pipeline.prepare import Prepared, prepare
+from metier.pipeline.race import race, standing
 from metier.pipeline.watch import Silent, Watch
 from metier.recipe import Recipe
 from metier.run import Run

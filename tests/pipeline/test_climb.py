@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from metier.evaluate import race as says
-from metier.pipeline.measure import LEAST
-from metier.pipeline.race import Race
-from metier.pipeline.race_log import Result
-from metier.pipeline.rungs import Rung
-from metier.pipeline.sheet import Sheet
+from metier.pipeline.race.log import Result
+from metier.pipeline.race.measure import LEAST
+from metier.pipeline.race.race import Race
+from metier.pipeline.race.rungs import Rung
+from metier.pipeline.race.sheet import Sheet
 from metier.recipe import Recipe
 
 TEXTS, VALID = 2000, 500
@@ -142,8 +142,8 @@ def test_zero_shot_leads_where_labels_say_little():
 
 def test_a_head_that_no_judge_carries_has_no_part_in_the_score():
     from metier import tasks
-    from metier.pipeline.cuts import Cut
-    from metier.pipeline.sheet import sheet
+    from metier.pipeline.race.cuts import Cut
+    from metier.pipeline.race.sheet import sheet
     from metier.types import Document, Example, Prediction
 
     heads = {"mood": tasks.build("classify", ["a", "b"]), "link": tasks.build("relate", ["Up(e1,e2)", "Other"])}

@@ -8,8 +8,8 @@ import pytest
 
 from metier.data.read import Columns
 from metier.errors import DataError
-from metier.pipeline import folds
 from metier.pipeline.dataset import Dataset
+from metier.pipeline.search import folds
 from metier.recipe import Recipe
 from metier.types import Document, Example
 

@@ -12,10 +12,10 @@ import toy
 from commands import killed, metier, refused, started
 
 from metier.errors import DataError, RunError
-from metier.pipeline import race, sheet
-from metier.pipeline.clock import Clock, Guard, spent_before
-from metier.pipeline.cuts import cuts
 from metier.pipeline.dataset import read_dataset
+from metier.pipeline.race import race, sheet
+from metier.pipeline.race.clock import Clock, Guard, spent_before
+from metier.pipeline.race.cuts import cuts
 from metier.pipeline.trial import trial
 from metier.pipeline.watch import Silent
 from metier.recipe import Recipe

@@ -3,7 +3,7 @@
 import pytest
 
 from metier.errors import RecipeError
-from metier.pipeline.ranges import Space
+from metier.pipeline.search.ranges import Space
 from metier.recipe import Recipe
 
 HEADS = {"a": {"column": "a"}}

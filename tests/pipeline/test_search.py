@@ -10,12 +10,12 @@ import tomli_w
 from commands import killed, metier, refused, started
 
 from metier.errors import RunError
-from metier.pipeline import storage, tries
 from metier.pipeline.dataset import read_dataset
-from metier.pipeline.ranges import Space
-from metier.pipeline.search import Plan, search, spent
-from metier.pipeline.storage import Place
-from metier.pipeline.tries import Stop, TrialWatch, Work
+from metier.pipeline.search import storage, tries
+from metier.pipeline.search.ranges import Space
+from metier.pipeline.search.search import Plan, search, spent
+from metier.pipeline.search.storage import Place
+from metier.pipeline.search.tries import Stop, TrialWatch, Work
 from metier.pipeline.watch import Silent
 from metier.recipe import Recipe
 from metier.train.loop import Record
@@ -354,7 +354,7 @@ def test_the_first_trial_has_the_rate_of_the_range_test(recipe, tmp_path):
     rate = found.tried[0].values["train.learning_rate"]
     plain = space.recipe({})
     dataset = read_dataset(plain, plain.data.path, Silent())
-    from metier.pipeline.rates import tested_rate
+    from metier.pipeline.search.rates import tested_rate
 
     again = tested_rate(plain, dataset, (1e-4, 1e-2), tmp_path / "rate", Silent())
     assert again is not None and rate == min(1e-2, max(1e-4, again)) and not (tmp_path / "rate").exists()

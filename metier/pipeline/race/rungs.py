@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from metier.pipeline.cuts import per_class
 from metier.pipeline.dataset import Dataset
 from metier.pipeline.fit import estimate
 from metier.pipeline.prepare import Prepared
+from metier.pipeline.race.cuts import per_class
 from metier.recipe import Recipe, RegularisePart
 from metier.train.methods import METHODS, epochs
 

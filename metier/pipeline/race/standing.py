@@ -9,11 +9,11 @@ from typing import Any
 from metier import run
 from metier.evaluate.learning_curve import Point, forecast
 from metier.pipeline.fit import Fitted, look
-from metier.pipeline.measure import Bench
 from metier.pipeline.prepare import Prepared, prepare, table_of
-from metier.pipeline.race import Race
-from metier.pipeline.race_log import Result
-from metier.pipeline.rungs import Rung
+from metier.pipeline.race.log import Result
+from metier.pipeline.race.measure import Bench
+from metier.pipeline.race.race import Race
+from metier.pipeline.race.rungs import Rung
 from metier.predict.runtime import Logits
 from metier.recipe import Recipe
 from metier.train.track import FILE as METRICS

@@ -14,8 +14,8 @@ from typing import Any
 
 from metier.errors import MetierError, RunError
 from metier.pipeline.dataset import Dataset
-from metier.pipeline.ranges import Range, Space, Value
-from metier.pipeline.storage import Place, opened
+from metier.pipeline.search.ranges import Range, Space, Value
+from metier.pipeline.search.storage import Place, opened
 from metier.pipeline.trial import trial
 from metier.train.loop import Record
 

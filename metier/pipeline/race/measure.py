@@ -12,15 +12,16 @@ from tempfile import TemporaryDirectory
 from metier import run
 from metier.errors import MetierError, RecipeError
 from metier.models.machine import versions
-from metier.pipeline import load, sheet
-from metier.pipeline.clock import Clock, Guard
-from metier.pipeline.cuts import Cut
+from metier.pipeline import load
 from metier.pipeline.dataset import Dataset
 from metier.pipeline.fit import estimate
 from metier.pipeline.prepare import Prepared, prepare
-from metier.pipeline.race_log import Log, Result
-from metier.pipeline.rungs import Rung, ladder, passes, price
-from metier.pipeline.sheet import Sheet
+from metier.pipeline.race import sheet
+from metier.pipeline.race.clock import Clock, Guard
+from metier.pipeline.race.cuts import Cut
+from metier.pipeline.race.log import Log, Result
+from metier.pipeline.race.rungs import Rung, ladder, passes, price
+from metier.pipeline.race.sheet import Sheet
 from metier.pipeline.trial import Trial, trial
 from metier.pipeline.watch import Enough
 from metier.recipe import Recipe

@@ -18,12 +18,12 @@ from metier.errors import DataError, RecipeError
 from metier.evaluate import race as says
 from metier.evaluate.learning_curve import NOISE, Point, forecast
 from metier.models.machine import processes
-from metier.pipeline.clock import Clock, Guard, spent_before
-from metier.pipeline.cuts import cuts
 from metier.pipeline.dataset import Dataset
 from metier.pipeline.fit import estimate
-from metier.pipeline.measure import CAUTION, LEAST, Bench, folder_of
-from metier.pipeline.rungs import Rung
+from metier.pipeline.race.clock import Clock, Guard, spent_before
+from metier.pipeline.race.cuts import cuts
+from metier.pipeline.race.measure import CAUTION, LEAST, Bench, folder_of
+from metier.pipeline.race.rungs import Rung
 from metier.pipeline.watch import Watch
 from metier.recipe import Recipe
 

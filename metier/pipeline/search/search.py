@@ -18,13 +18,13 @@ import tomli_w
 from metier import run
 from metier.errors import MetierError, RecipeError, RunError
 from metier.evaluate.search_page import Searched, Tried, render
-from metier.pipeline import folds, storage
 from metier.pipeline import train as pipeline
 from metier.pipeline.dataset import Dataset, read_dataset
-from metier.pipeline.ranges import Space, Value, value_of
-from metier.pipeline.rates import tested_rate
-from metier.pipeline.storage import Place
-from metier.pipeline.tries import (
+from metier.pipeline.search import folds, storage
+from metier.pipeline.search.ranges import Space, Value, value_of
+from metier.pipeline.search.rates import tested_rate
+from metier.pipeline.search.storage import Place
+from metier.pipeline.search.tries import (
     ERROR,
     HEADS,
     Stop,

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from metier import run
 from metier.errors import RunError
 from metier.models.network import Network
-from metier.pipeline.sheet import Sheet, scorer
+from metier.pipeline.race.sheet import Sheet, scorer
 from metier.tasks.task import Task
 from metier.train.loop import Record
 

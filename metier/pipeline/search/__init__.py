@@ -1,0 +1,1 @@
+"""`metier search`: the best recipe within ranges."""
