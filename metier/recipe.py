@@ -389,4 +389,6 @@ def _explain(item: dict[str, Any]) -> str:
     if isinstance(item["input"], dict) and {"low", "high", "choice"} & item["input"].keys():
         return f"{'.'.join(where)} is a range, which only `metier search` fits"
     found = "" if isinstance(item["input"], dict) else f" (found {item['input']!r:.80})"
+    if item["type"] == "literal_error":
+        found += nearest(str(item["input"]), re.findall(r"'([^']+)'", str(item["ctx"]["expected"])))
     return f"{'.'.join(where) or 'recipe'}: {item['msg']}{found}"

@@ -29,7 +29,7 @@ def search(
         str | None, typer.Option(metavar="URL", help="postgresql://... to share the search with other machines.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The folder of the search; by default searches/RECIPE.")] = None,
-    fit: Annotated[bool, typer.Option("--fit/--no-fit", help="Fit the best recipe in the end, in OUT/run.")] = True,
+    no_fit: Annotated[bool, typer.Option("--no-fit", help="Leave the best recipe unfitted.")] = False,
     seed: Annotated[int | None, typer.Option("--seed", help="The seed of everything that is random.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -47,7 +47,7 @@ def search(
     where = out if out is not None else Path("searches") / source.stem
     with watch:
         found = pipeline(space, plan, out=where, watch=watch)
-        run = fit_best(found, out=where, watch=watch) if fit else None
+        run = None if no_fit else fit_best(found, out=where, watch=watch)
     stream = sys.stderr if as_json else sys.stdout
     show_search(found, stream)
     findings = None
