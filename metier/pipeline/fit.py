@@ -62,9 +62,7 @@ def estimate(prepared: Prepared) -> float:
     fit = tokens["train"] * count * (4 if method.adapter else 6) * total * free if method.gradient else 0.0
     fit *= _fits(prepared.recipe)
     passes = 2 - free if method.gradient else 1.0  # the probe's, and that through the layers that are frozen
-    looks = (
-        tokens["train"] * passes + tokens["valid"] * (count * settings.evaluations * free + 2) + tokens["test"] * 2
-    )
+    looks = tokens["train"] * passes + tokens["valid"] * (count * settings.evaluations * free + 2) + tokens["test"] * 2
     rate = cpu_rate() if prepared.machine.device.type == "cpu" else ACCELERATOR
     return float((fit + looks * 2 * total) / (rate * EFFICIENCY))
 
