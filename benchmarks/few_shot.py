@@ -6,8 +6,6 @@ settings are the defaults of the method.
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -15,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks.quality import data, fit
+from benchmarks.quality import data, fit, kept
 
 SOURCES = {
     "banking77": "support_banking77/banking77.csv.gz",
@@ -38,18 +36,15 @@ def shots(name: str, count: int, seed: int) -> pl.DataFrame:
 
 
 def cell(name: str, count: int, method: str, seed: int, work: Path, **settings: Any) -> dict[str, Any]:
-    """One fit, kept in a file: a measurement that was cut off goes on behind it."""
-    file = work / f"{name}-{count}-{method}-{seed}.json"
-    if not file.is_file():
-        table = shots(name, count, seed)
+    """One fit: accuracy and seconds."""
+
+    def make() -> dict[str, Any]:
         options = {"baselines": False, "fractions": (1.0, 0.0, 0.0), **settings}
-        found = fit(table, seed=seed, label="label", method=method, **options)
+        found = fit(shots(name, count, seed), seed=seed, label="label", method=method, **options)
         head = next(iter(found.heads.values()))
-        kept = {"value": head.test["headline"]["value"], "seconds": found.costs["seconds"]}
-        work.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(kept))
-        print(f"{file.stem}: {kept}", file=sys.stderr, flush=True)
-    return dict(json.loads(file.read_text()))
+        return {"value": head.test["headline"]["value"], "seconds": found.costs["seconds"]}
+
+    return kept(work / f"{name}-{count}-{method}-{seed}.json", make)
 
 
 def run(seeds: int = 5, work: str = "/tmp/metier-few-shot", only: str = "", **settings: Any) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -12,7 +10,7 @@ from typing import Any
 import polars as pl
 import torch
 
-from benchmarks.quality import data, fit
+from benchmarks.quality import data, fit, kept
 from metier.pipeline.dataset import read_dataset
 from metier.pipeline.descend import put_beside
 from metier.pipeline.prepare import Prepared, prepare
@@ -30,17 +28,15 @@ BARS = {"points": 1.0, "trained": 0.03, "speed": 1.3}
 
 
 def cell(name: str, method: str, seed: int, work: Path, **settings: Any) -> dict[str, Any]:
-    """One fit, kept in a file: a measurement that was cut off goes on behind it."""
-    file = work / f"{name}-{method}-{seed}.json"
-    if not file.is_file():
+    """One fit: its test headline, costs and weights."""
+
+    def make() -> dict[str, Any]:
         options = {"baselines": False, **settings}
         found = fit(data(TASKS[name]), seed=seed, label="label", method=method, **options)
-        head = next(iter(found.heads.values()))
-        kept = {key: found.costs.get(key) for key in ("seconds", "examples_per_second", "trained", "parameters")}
-        work.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({"test": head.test["headline"], **kept}))
-        print(f"{file.stem}: {head.test['headline']}", file=sys.stderr, flush=True)
-    return dict(json.loads(file.read_text()))
+        costs = {key: found.costs.get(key) for key in ("seconds", "examples_per_second", "trained", "parameters")}
+        return {"test": next(iter(found.heads.values())).test["headline"], **costs}
+
+    return kept(work / f"{name}-{method}-{seed}.json", make)
 
 
 def speed(pairs: int = 7, steps: int = 12, threads: int = 1) -> dict[str, float]:

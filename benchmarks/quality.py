@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import metier
 from metier.evaluate.findings import Findings
 from metier.progress import Progress
+from metier.run import write_text
 
 
 def data(name: str) -> Path:
@@ -25,6 +28,16 @@ def fit(source: Any, *, seed: int, **settings: Any) -> Findings:
         options = {"suspects": False, "checkpoint_seconds": 1e9, **settings}
         model = metier.train(source, out=Path(folder) / "run", seed=seed, watch=watch, **options)
         return Findings.read(model.run / "evaluation.json")
+
+
+def kept(file: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `make` found, kept in a file: a measurement that was cut off goes on behind it."""
+    if not file.is_file():
+        found = make()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, json.dumps(found, indent=1) + "\n")
+        print(f"{file.stem}: {found}", file=sys.stderr, flush=True)
+    return dict(json.loads(file.read_text(encoding="utf-8")))
 
 
 def over_seeds(source: Any, seeds: int, bar: float | None, **settings: Any) -> dict[str, Any]:

@@ -6,9 +6,7 @@ last of each seed; its budget is the share of the exhaustive time that it may ta
 
 from __future__ import annotations
 
-import json
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +15,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-import metier
-from benchmarks.quality import data
+from benchmarks.quality import data, fit, kept
 from metier.errors import RecipeError
-from metier.evaluate.findings import Findings
-from metier.progress import Progress
 from metier.recipe import METHODS
-from metier.run import write_text
 
 POINTS, SHARE = 0.5, 0.4
 """The bars: how far below the best the pick may be, and the share of the exhaustive time that the race may take."""
@@ -72,7 +66,6 @@ def run(
         entries = []
         for seed in range(13, 13 + seeds):
             stem = Path(work) / f"{name}-{seed}"
-            stem.parent.mkdir(parents=True, exist_ok=True)
             settings = {"seed": seed, "threads": threads}
             cells = {method: _cell(stem, method, frame, method=method, **settings) for method in methods}
             total = sum(cell["seconds"] for cell in cells.values())
@@ -106,24 +99,18 @@ def _compared(seed: int, cells: dict[str, Any], auto: dict[str, Any], total: flo
 
 def _cell(stem: Path, name: str, frame: pl.DataFrame, **settings: Any) -> dict[str, Any]:
     """One run's test headline and its seconds; a method that cannot do the task took none."""
-    file = stem.with_name(f"{stem.name}-{name}.json")
-    if file.is_file():
-        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return kept
-    start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder, Progress(sys.stderr) as watch:
+
+    def make() -> dict[str, Any]:
+        start = time.perf_counter()
         try:
-            options = {"suspects": False, "checkpoint_seconds": 1e9, **settings}
-            model = metier.train(frame, label="label", out=Path(folder) / "run", watch=watch, **options)
+            findings = fit(frame, label="label", **settings)
         except RecipeError as error:
-            cell: dict[str, Any] = {"test": None, "seconds": 0.0, "refused": str(error)}
-        else:
-            findings = Findings.read(model.run / "evaluation.json")
-            head = next(iter(findings.heads.values()))
-            seconds = time.perf_counter() - start
-            cell = {"test": head.test["headline"]["value"], "seconds": seconds, "race": dict(findings.race)}
-    write_text(file, json.dumps(cell, indent=1) + "\n")
-    return cell
+            return {"test": None, "seconds": 0.0, "refused": str(error)}
+        head = next(iter(findings.heads.values()))
+        seconds = time.perf_counter() - start
+        return {"test": head.test["headline"]["value"], "seconds": seconds, "race": dict(findings.race)}
+
+    return kept(stem.with_name(f"{stem.name}-{name}.json"), make)
 
 
 def _train(frame: pl.DataFrame, rows: int) -> pl.DataFrame:

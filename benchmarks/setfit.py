@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from benchmarks.few_shot import shots
-from benchmarks.quality import fit
+from benchmarks.quality import fit, kept
 from metier.models.backbone import find
 
 BARS = {"points": -0.5, "speed": 2.0}
@@ -52,19 +52,14 @@ def run(
 ) -> dict[str, Any]:
     """Both in turn, a seed after the other; cells are kept, so that what was cut off goes on."""
     folder = Path(work)
-    folder.mkdir(parents=True, exist_ok=True)
     cases = {}
     for name, count in CASES.items():
         found: dict[str, list[dict[str, float]]] = {"ours": [], "theirs": []}
         for seed in range(13, 13 + (seeds if only in name else 0)):
             table = shots(name, count, seed)
             for who in ("ours", "theirs"):
-                file = folder / f"{name}-{count}-{seed}-{who}-{iterations}.json"
-                if not file.is_file():
-                    made = ours(table, seed) if who == "ours" else theirs(table, seed, peers, iterations)
-                    file.write_text(json.dumps(made))
-                    print(f"{file.stem}: {made}", file=sys.stderr, flush=True)
-                found[who].append(json.loads(file.read_text()))
+                make = partial(ours, table, seed) if who == "ours" else partial(theirs, table, seed, peers, iterations)
+                found[who].append(kept(folder / f"{name}-{count}-{seed}-{who}-{iterations}.json", make))
         if found["ours"]:
             pairs = list(zip(found["ours"], found["theirs"], strict=True))
             cases[f"{name}-{count}"] = {
