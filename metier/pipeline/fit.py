@@ -180,7 +180,9 @@ def _sample(table: Table, seed: int) -> Table:
 
 
 def _describe_probe(prepared: Prepared, staged: Path, watch: Watch, step: int = 0) -> None:
-    """Heads that were solved for leave a line of metrics, behind those of the steps before them."""
+    """Heads that were solved for leave a line of metrics, behind those of the steps before them, if texts validate."""
+    if not len(prepared.tables["valid"].rows):
+        return
     found = headline(prepared, "valid", prepared.runtime.logits(prepared.tables["valid"]))
     value = float(np.mean(list(found.values())))
     record = loop.Record(step, 0, 1.0, 0.0, 0.0, 0.0, 0, 0, 0.0, {"metric": value, **found}, best=True)

@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from metier.train.rows import Rows
 
 EPS = 1e-8
-HEADS = ("heads.", "log_variance")
+HEADS = "heads."
 """What parameters that are no part of the encoder are called."""
+BALANCE, BALANCE_RATE = "log_variance", 1e-2
+"""The learned weights of the heads' losses have to cross a nat or two within a few hundred steps."""
 
 
 LAYER = re.compile(r"(?:^|\.)layers?\.(\d+)\.")
@@ -74,6 +76,8 @@ class Optimiser:
             factor = layer_decay ** (max(levels.values()) - levels[name])
             if head_lr is not None and name.startswith(HEADS):
                 factor = head_lr / lr if lr else 1.0
+            if name == BALANCE and lr:
+                factor = BALANCE_RATE / lr
             decay = weight_decay if weight.ndim > 1 else 0.0
             if weight in by_rows:
                 self._rows[name] = Rows(by_rows[weight], lr=lr * factor, decay=decay, betas=betas, eps=EPS)

@@ -218,3 +218,16 @@ def test_levels():
         "encoder.model.encoder.layer.1.y": 2,
         "heads.a.b": 3,
     }
+
+
+def test_the_weights_of_losses_learn_fast_enough_to_count():
+    """Two losses, 0.1 and 3: the loss of each settles where its weight is 1 / (2 * loss) (Kendall et al. 2018)."""
+    losses = torch.tensor([0.1, 3.0])
+    balance = nn.Module()
+    balance.log_variance = nn.Parameter(torch.zeros(2))
+    optimiser = Optimiser(balance, lr=5e-5)
+    for _ in range(600):
+        (torch.exp(-balance.log_variance) * losses + balance.log_variance / 2).sum().backward()
+        optimiser.step(1.0)
+        optimiser.zero_grad()
+    assert balance.log_variance.tolist() == pytest.approx((2 * losses).log().tolist(), abs=0.1)
