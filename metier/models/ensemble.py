@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from metier.models.batch import Batch
 from metier.models.network import Network
-from metier.models.table import Batch
 from metier.tasks.task import Task
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from metier.models.batch import Batch
 from metier.models.encoder import Encoder
 from metier.models.hub import HubEncoder
-from metier.models.table import Batch
 from metier.tasks.task import Task
 
 

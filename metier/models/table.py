@@ -1,52 +1,30 @@
-"""Examples as arrays: tokenised rows, the targets and inputs of every head, and batches of both as tensors."""
+"""Examples as arrays: tokenised rows, the targets and inputs of every head. Tensors are made of them in `batch`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from metier.models.tokeniser import Rows, Tokeniser
 from metier.tasks.task import IGNORE, Encoding, Task
 from metier.types import Document, Example, Target
 
+if TYPE_CHECKING:
+    from metier.models.batch import Batch
 
-@dataclass
-class Batch:
-    """One forward pass. `targets[head]` belong to the rows `present[head]`; `hidden`: states of frozen layers.
 
-    `perturbation`, `(rows, length, width)`, is added to what enters the first layer that is computed.
-    """
+@dataclass(frozen=True)
+class Arrays:
+    """Some rows, padded: `ids` and `types` `(rows, length)`, int64, `mask` alike, bool, `inputs` of each head."""
 
     rows: np.ndarray
-    ids: Tensor
-    mask: Tensor
-    types: Tensor
-    inputs: dict[str, dict[str, Tensor]] = field(default_factory=dict)
-    targets: dict[str, Tensor] = field(default_factory=dict)
-    present: dict[str, Tensor] = field(default_factory=dict)
-    hidden: Tensor | None = None
-    perturbation: Tensor | None = None
-
-    def to(self, device: torch.device) -> Batch:
-        """The same on another device."""
-
-        def move(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-            return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
-
-        return Batch(
-            self.rows,
-            self.ids.to(device, non_blocking=True),
-            self.mask.to(device, non_blocking=True),
-            self.types.to(device, non_blocking=True),
-            {name: move(inputs) for name, inputs in self.inputs.items()},
-            move(self.targets),
-            move(self.present),
-            None if self.hidden is None else self.hidden.to(device, non_blocking=True),
-        )
+    ids: np.ndarray
+    mask: np.ndarray
+    types: np.ndarray
+    inputs: dict[str, dict[str, np.ndarray]]
 
 
 class Table:
@@ -117,18 +95,25 @@ class Table:
 
     def batch(self, units: np.ndarray) -> Batch:
         """The labelled batch of some units; with `separate` tasks all first texts come before all second ones."""
+        from metier.models.batch import Batch
+
         rows = np.concatenate([units * 2, units * 2 + 1]) if self.separate else units
-        batch = self.plain(rows)
+        batch = Batch.of(self.arrays(rows))
         for name, task in self.tasks.items():
             if name in self.present:
                 there = self.present[name][rows]
-                batch.present[name] = torch.from_numpy(there)
                 targets = [self.targets[name][row] for row, keep in zip(rows, there, strict=True) if keep]
-                batch.targets[name] = _stacked(targets, batch.ids.shape[1] if task.per_token else 0)
+                batch.aim(name, there, _stacked(targets, batch.ids.shape[1] if task.per_token else 0))
         return batch
 
     def plain(self, rows: np.ndarray) -> Batch:
         """A batch without targets."""
+        from metier.models.batch import Batch
+
+        return Batch.of(self.arrays(rows))
+
+    def arrays(self, rows: np.ndarray) -> Arrays:
+        """What a batch is made of."""
         lengths = self.rows.lengths[rows]
         width = int(lengths.max())
         mask = np.arange(width) < lengths[:, None]
@@ -137,11 +122,9 @@ class Table:
         types = np.zeros(mask.shape, dtype=np.int64)
         ids[mask], types[mask] = self.rows.ids[flat], self.rows.types[flat]
         inputs = {
-            name: {key: torch.from_numpy(array[rows]) for key, array in arrays.items()}
-            for name, arrays in self.inputs.items()
-            if arrays
+            name: {key: array[rows] for key, array in arrays.items()} for name, arrays in self.inputs.items() if arrays
         }
-        return Batch(rows, torch.from_numpy(ids), torch.from_numpy(mask), torch.from_numpy(types), inputs)
+        return Arrays(rows, ids, mask, types, inputs)
 
     def _stack_inputs(self, name: str, task: Task) -> dict[str, np.ndarray]:
         """What a head reads beside hidden states, -1 in the rows of documents that do not carry it."""
@@ -194,11 +177,11 @@ def golds(examples: Sequence[Example], head: str) -> list[Target]:
     return [example.targets[head] for example in examples if head in example.targets]
 
 
-def _stacked(targets: list[np.ndarray], length: int) -> Tensor:
-    """Targets of rows as one tensor; those per token are padded to `length` with `IGNORE`."""
+def _stacked(targets: list[np.ndarray], length: int) -> np.ndarray:
+    """Targets of rows as one array; those per token are padded to `length` with `IGNORE`."""
     if not length:
-        return torch.from_numpy(np.stack(targets)) if targets else torch.zeros(0)
+        return np.stack(targets) if targets else np.zeros(0, dtype=np.float32)
     padded = np.full((len(targets), length), IGNORE, dtype=np.int64)
     for row, target in enumerate(targets):
         padded[row, : len(target)] = target
-    return torch.from_numpy(padded)
+    return padded

@@ -12,7 +12,8 @@ from metier import run
 from metier.data.augment.copies import Plan, copies
 from metier.data.augment.sources import Sources
 from metier.errors import RecipeError
-from metier.models.table import Batch, Table
+from metier.models.batch import Batch
+from metier.models.table import Table
 from metier.pipeline.labelling import guessed
 from metier.pipeline.outcomes import plain, target
 from metier.pipeline.prepare import Prepared

@@ -11,8 +11,8 @@ import numpy as np
 
 from metier import run
 from metier.models.adapters import Adapter, attach
+from metier.models.batch import Batch
 from metier.models.machine import versions
-from metier.models.table import Batch
 from metier.pipeline.beside import beside
 from metier.pipeline.prepare import Prepared, headline
 from metier.pipeline.watch import Enough, Watch

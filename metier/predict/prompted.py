@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from metier.models.batch import Batch
 from metier.models.ensemble import Ensemble, networks_of
 from metier.models.machine import Machine
 from metier.models.network import Network
 from metier.models.prompts import pooled
-from metier.models.table import Batch, Table
+from metier.models.table import Table
 from metier.models.tokeniser import Tokeniser
 from metier.models.wording import Question, Scorer, Shot, Wording, calibrated
 from metier.predict.runtime import Logits, Runtime

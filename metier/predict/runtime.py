@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from metier.data.batches import by_length
+from metier.models.batch import Batch
 from metier.models.ensemble import Ensemble
 from metier.models.machine import Machine
 from metier.models.network import Network
-from metier.models.table import Batch, Table
+from metier.models.table import Table
 from metier.models.tokeniser import Tokeniser
 from metier.tasks.task import Task
 from metier.types import Document, Prediction

@@ -15,9 +15,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from metier.models.batch import Batch
 from metier.models.machine import Machine
 from metier.models.network import Network
-from metier.models.table import Batch
 from metier.recipe import RegularisePart
 
 Logits = Mapping[str, Tensor]

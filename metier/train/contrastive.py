@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from metier.models.batch import Batch
 from metier.models.machine import Machine
 from metier.models.network import Network
-from metier.models.table import Batch, Table
+from metier.models.table import Table
 from metier.tasks.heads import Marked
 from metier.tasks.task import Task
 from metier.train.objective import CONTRASTED, weighted_contrast

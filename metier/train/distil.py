@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from metier.data.batches import by_length
+from metier.models.batch import Batch
 from metier.models.network import Network
-from metier.models.table import Batch, Table
+from metier.models.table import Table
 from metier.tasks.task import Task
 
 LABELS = 0.3

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from metier.data.batches import by_length, shuffled
 from metier.data.source import ORIGIN
+from metier.models.batch import Batch
 from metier.models.encoder import Encoder
 from metier.models.machine import Machine
 from metier.models.network import Network
-from metier.models.table import Batch, Table
+from metier.models.table import Table
 from metier.recipe import Recipe, TrainPart
 from metier.train import loop
 from metier.train.contrastive import Pairs, contrast

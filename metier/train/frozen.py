@@ -11,9 +11,10 @@ import torch
 
 from metier.data.batches import by_length
 from metier.errors import RunError
+from metier.models.batch import Batch
 from metier.models.encoder import Encoder
 from metier.models.network import Network
-from metier.models.table import Batch, Table
+from metier.models.table import Table
 
 FILE = "frozen.f32"
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metier.models.table import Batch
+from metier.models.batch import Batch
 from metier.train.optimiser import Optimiser
 from metier.train.schedule import cyclic, scale
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from metier.errors import RecipeError
+from metier.models.batch import Batch
 from metier.models.machine import Machine
 from metier.models.network import Network
-from metier.models.table import Batch
 from metier.recipe import Recipe, RegularisePart
 from metier.tasks.task import IGNORE, Task
 from metier.train import adversarial

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from metier.data.batches import by_length
+from metier.models.batch import Batch
 from metier.models.network import Network
-from metier.models.table import Batch, Table
+from metier.models.table import Table
 from metier.tasks.task import IGNORE, Task
 
 PENALTIES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)

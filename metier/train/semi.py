@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from metier.data.batches import by_length
-from metier.models.table import Batch, Table
+from metier.models.batch import Batch
+from metier.models.table import Table
 from metier.recipe import SemiPart
 from metier.train.loop import Source
 from metier.train.objective import Terms, loss

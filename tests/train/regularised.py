@@ -11,9 +11,10 @@ from torch import Tensor
 
 from metier import tasks
 from metier.models import backbone
+from metier.models.batch import Batch
 from metier.models.machine import Machine
 from metier.models.network import Network
-from metier.models.table import Batch, Table
+from metier.models.table import Table
 from metier.models.tokeniser import Tokeniser
 from metier.recipe import RegularisePart
 from metier.tasks.task import Task

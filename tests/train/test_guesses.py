@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from metier.models.table import Batch
+from metier.models.batch import Batch
 from metier.recipe import SemiPart
 from metier.tasks.classify import Classify
 from metier.tasks.multilabel import Multilabel

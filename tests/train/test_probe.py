@@ -7,8 +7,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
 from metier import tasks
+from metier.models.batch import Batch
 from metier.models.network import Network
-from metier.models.table import Batch
 from metier.train import probe
 from metier.train.probe import Features
 
