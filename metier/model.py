@@ -11,8 +11,6 @@ from metier.data.clean import clean_text
 from metier.data.source import Source
 from metier.errors import DataError, RecipeError, nearest
 from metier.pipeline import load as loading
-from metier.pipeline.evaluate import evaluate as evaluate_run
-from metier.pipeline.train import train as train_run
 from metier.pipeline.watch import Silent, Watch
 from metier.recipe import Recipe
 from metier.run import RECIPE, Run

@@ -22,7 +22,7 @@ from metier.pipeline.kept import curve, kept
 from metier.pipeline.labelling import measured
 from metier.pipeline.prepare import Prepared, prepare
 from metier.pipeline.watch import Watch
-from metier.predict.runtime import Runtime
+from metier.predict.torch_runtime import TorchRuntime
 from metier.recipe import AugmentPart, Recipe
 from metier.train import distil, weights
 from metier.train.methods import METHODS
@@ -161,11 +161,11 @@ def _distil(prepared: Prepared, staged: Path, watch: Watch, together: dict[str, 
         prepared.notes.append({"says": phrases.STUDENT, **filled, "split": SPLIT[split]})
 
 
-def _runtime(prepared: Prepared, network: Network | Ensemble) -> Runtime:
+def _runtime(prepared: Prepared, network: Network | Ensemble) -> TorchRuntime:
     before = prepared.runtime
     for one in network.networks if isinstance(network, Ensemble) else [network]:
         one.tasks = before.tasks
-    return Runtime(network, before.tokeniser, before.machine, before.floors)
+    return TorchRuntime(network, before.tokeniser, before.machine, before.floors)
 
 
 def _figures(prepared: Prepared, network: Network | Ensemble, split: str) -> dict[str, float]:

@@ -10,7 +10,8 @@ from metier import run as folder
 from metier.errors import RunError
 from metier.models.adapters import FOLDING, fold
 from metier.models.ensemble import networks_of
-from metier.pipeline import load
+from metier.pipeline import weights
+from metier.pipeline.load import ENCODER
 from metier.recipe import Recipe
 from metier.run import Run
 
@@ -32,7 +33,7 @@ def merge(run: str | Path, out: str | Path) -> Run:
     Raises `RunError` for a run that has no adapter, or one that cannot be folded.
     """
     known, path = Run.open(run), Path(out)
-    saved = known.json(load.ENCODER).get("adapter")
+    saved = known.json(ENCODER).get("adapter")
     if saved is None:
         raise RunError(f"{known.path} has no adapter: its weights are whole already.")
     if saved["method"] not in FOLDING:
@@ -43,14 +44,14 @@ def merge(run: str | Path, out: str | Path) -> Run:
         )
     if path.resolve() == known.path.resolve():
         raise RunError(f"{path} would take the place of what it is made of.", hint="another --out")
-    runtime = load.runtime(known, Recipe.read(known.path / folder.RECIPE), device="cpu")
+    runtime = weights.runtime(known, Recipe.read(known.path / folder.RECIPE), device="cpu")
     for network in networks_of(runtime.network):
         fold(network.encoder)
     staged = folder.stage(path)
     with folder.claimed(staged):
         folder.clear(path)
         _copy(known, staged)
-        load.save_runtime(runtime, staged)
+        weights.save_runtime(runtime, staged)
         facts = {"metier": __version__, "data": known.manifest.get("data"), "parent": known.version}
         return folder.seal(path, facts)
 

@@ -26,7 +26,8 @@ from metier.models.verbaliser import MaskedEncoder
 from metier.pipeline import augment
 from metier.pipeline.dataset import Dataset
 from metier.pipeline.unlabelled import Unlabelled, unlabelled
-from metier.predict.runtime import Logits, Runtime
+from metier.predict.runtime import Logits
+from metier.predict.torch_runtime import TorchRuntime
 from metier.recipe import Recipe
 from metier.tasks.tag import Tag
 from metier.tasks.task import Task
@@ -46,7 +47,7 @@ class Prepared:
     dataset: Dataset
     machine: Machine
     backbone: Backbone
-    runtime: Runtime
+    runtime: TorchRuntime
     tables: dict[str, Table]
     notes: list[Mapping[str, Any]] = field(default_factory=list)
     """What was done to the data on the way that the report must say; see `evaluate.phrases`."""
@@ -131,7 +132,7 @@ def prepare(recipe: Recipe, dataset: Dataset, found: Machine | None = None) -> P
         network = Network(encoder, heads, pooling=recipe.model.pooling)
         _require_weights(recipe, network)
     floors = {name: head.floor for name, head in recipe.heads.items()}
-    runtime = Runtime(network.to(found.device), tokeniser, found, floors)
+    runtime = TorchRuntime(network.to(found.device), tokeniser, found, floors)
     tables = {split: table_of(dataset, split, runtime) for split in SPLITS}
     further = unlabelled(recipe, dataset, runtime)
     return Prepared(recipe, dataset, found, backbone, runtime, tables, further=further)
@@ -169,7 +170,7 @@ def _require_weights(recipe: Recipe, network: Network) -> None:
         )
 
 
-def table_of(dataset: Dataset, split: str, runtime: Runtime) -> Table:
+def table_of(dataset: Dataset, split: str, runtime: TorchRuntime) -> Table:
     examples = dataset.examples[split]
     documents = [example.document for example in examples]
     rows = token_cache.rows(documents, runtime.tokeniser, runtime.tasks)

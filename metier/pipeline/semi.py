@@ -21,7 +21,7 @@ from metier.pipeline.kept import curve, kept
 from metier.pipeline.labelling import guesses
 from metier.pipeline.prepare import Prepared, headline, table_of
 from metier.pipeline.watch import Watch
-from metier.predict.runtime import Runtime
+from metier.predict.torch_runtime import TorchRuntime
 from metier.train import semi
 from metier.train.methods import METHODS
 from metier.types import Example
@@ -155,7 +155,7 @@ def extended(prepared: Prepared, network: Network, examples: Sequence[Example]) 
     """The run with more training examples and another network, whose heads are those of the run."""
     before = prepared.runtime
     network.tasks = before.network.tasks
-    runtime = Runtime(network, before.tokeniser, before.machine, before.floors)
+    runtime = TorchRuntime(network, before.tokeniser, before.machine, before.floors)
     parts = {**prepared.dataset.examples, "train": [*prepared.dataset.examples["train"], *examples]}
     dataset = replace(prepared.dataset, examples=parts)
     tables = {**prepared.tables, "train": table_of(dataset, "train", runtime)}

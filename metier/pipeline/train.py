@@ -23,7 +23,7 @@ from metier.evaluate.findings import Findings
 from metier.evaluate.report import render
 from metier.models.machine import Machine, machine
 from metier.models.table import Table
-from metier.pipeline import load
+from metier.pipeline import weights
 from metier.pipeline.assess import assess
 from metier.pipeline.dataset import read_dataset
 from metier.pipeline.ensemble import fit, require, require_single
@@ -208,7 +208,7 @@ def _share_truncated(prepared: Prepared) -> float:
 def _save(prepared: Prepared, findings: Findings, staged: Path) -> None:
     """Every file of the run but the manifest."""
     try:
-        load.save_runtime(prepared.runtime, staged)
+        weights.save_runtime(prepared.runtime, staged)
         run.write_text(staged / ENVIRONMENT, json.dumps(findings.environment, indent=1))
         findings.write(staged / EVALUATION)
         save_outcomes(prepared, staged)

@@ -13,7 +13,7 @@ from metier.errors import DataError
 from metier.models import token_cache
 from metier.models.table import Table
 from metier.pipeline.dataset import Dataset
-from metier.predict.runtime import Runtime
+from metier.predict.torch_runtime import TorchRuntime
 from metier.recipe import Recipe
 from metier.types import Document, Example
 
@@ -32,7 +32,7 @@ class Unlabelled:
         return [Example(document, {}, "train") for document in self.table.documents]
 
 
-def unlabelled(recipe: Recipe, dataset: Dataset, runtime: Runtime) -> Unlabelled | None:
+def unlabelled(recipe: Recipe, dataset: Dataset, runtime: TorchRuntime) -> Unlabelled | None:
     """What `data.unlabelled` holds; `None` where the recipe names no file.
 
     Raises `DataError` where no text is left.
@@ -65,7 +65,7 @@ def unlabelled(recipe: Recipe, dataset: Dataset, runtime: Runtime) -> Unlabelled
     return Unlabelled(Table(kept, rows, runtime.tasks), summary)
 
 
-def _documents(recipe: Recipe, runtime: Runtime, source: str) -> list[Document]:
+def _documents(recipe: Recipe, runtime: TorchRuntime, source: str) -> list[Document]:
     """All rows; the text columns are those of the labelled data where the file has these, else found."""
     known = read.columns(source)
     lost = len(recipe.data.text) == 1 and recipe.data.text[0] not in known

@@ -16,7 +16,8 @@ from metier.models.prompts import pooled
 from metier.models.table import Table
 from metier.models.tokeniser import Tokeniser
 from metier.models.wording import Question, Scorer, Shot, Wording, calibrated
-from metier.predict.runtime import Logits, Runtime
+from metier.predict.runtime import Logits, Tick
+from metier.predict.torch_runtime import TorchRuntime
 from metier.types import Document, Prediction
 
 CHUNK = 64
@@ -61,7 +62,7 @@ class Asking:
     known: dict[str, dict[tuple[Shot, ...], np.ndarray]] = field(default_factory=dict)
 
 
-class Prompted(Runtime):
+class Prompted(TorchRuntime):
     """A runtime whose logits are the log-probabilities that a language model gives the labels.
 
     The network's encoder chooses the examples; its heads say nothing.
@@ -83,7 +84,7 @@ class Prompted(Runtime):
         self,
         table: Table,
         prepare: Callable[[Batch], Batch] = lambda batch: batch,
-        tick: Callable[[int], None] = lambda rows: None,
+        tick: Tick = lambda rows: None,
     ) -> Logits:
         """The scores of every document of a table; zeros where the model named no label."""
         found: Logits = {name: [] for name in self.tasks}

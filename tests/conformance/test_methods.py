@@ -232,15 +232,15 @@ def test_a_language_model_is_asked(name, method, tmp_path, masked, monkeypatch):
 
 def remember(monkeypatch: pytest.MonkeyPatch, into: dict[str, Any], documents: list[Document]) -> None:
     """Keeps what the fitted model says in the moment when it is saved."""
-    from metier.pipeline import load
+    from metier.pipeline import weights
 
-    real = load.save_runtime
+    real = weights.save_runtime
 
     def save(runtime: Any, path: Path) -> None:
         into["said"] = runtime.predict(documents)
         real(runtime, path)
 
-    monkeypatch.setattr(load, "save_runtime", save)
+    monkeypatch.setattr(weights, "save_runtime", save)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from metier.models.machine import machine
 from metier.models.network import Network
 from metier.models.table import Table
 from metier.models.tokeniser import Tokeniser
-from metier.predict.runtime import Runtime
+from metier.predict.torch_runtime import TorchRuntime
 from metier.train.frozen import Frozen
 from metier.types import Document, Example, Span
 
@@ -57,7 +57,7 @@ def test_one_pass_of_the_encoder_for_all_heads(network, tokeniser, monkeypatch):
     monkeypatch.setattr(network.encoder, "forward", lambda *a, **k: calls.append(1) or forward(*a, **k))
     network.loss(table(network, tokeniser).batch(np.arange(4)), OPTIONS, {"a": None, "b": None}).backward()
     assert len(calls) == 1
-    runtime = Runtime(network, tokeniser, machine("cpu", "fp32"), {})
+    runtime = TorchRuntime(network, tokeniser, machine("cpu", "fp32"), {})
     found = runtime.predict([Document(text) for text in TEXTS])
     assert len(calls) == 2 and all(set(row) == {"a", "b"} for row in found)
     assert all(set(row) == {"b"} for row in runtime.predict([Document(text) for text in TEXTS], ["b"]))

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from metier import run
 from metier.errors import MetierError, RecipeError
 from metier.models.machine import versions
-from metier.pipeline import load
+from metier.pipeline import weights
 from metier.pipeline.dataset import Dataset
 from metier.pipeline.fit import estimate
 from metier.pipeline.prepare import Prepared, prepare
@@ -197,7 +197,7 @@ def _speed(found: Trial, cut: Cut) -> float:
 def _size(found: Trial) -> int:
     """Bytes of what a run of this network would keep."""
     with TemporaryDirectory(prefix="metier-") as folder:
-        load.save_runtime(found.prepared.runtime, Path(folder))
+        weights.save_runtime(found.prepared.runtime, Path(folder))
         return sum(item.stat().st_size for item in Path(folder).rglob("*") if item.is_file())
 
 

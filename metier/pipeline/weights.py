@@ -1,4 +1,4 @@
-"""The parts of a run on disk: saved by the pipeline, loaded by whatever predicts."""
+"""The weights of a run on disk and what belongs to them: saved by the pipeline, loaded where torch computes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from tokenizers import Tokenizer
 
 from metier import run as folder
 from metier import tasks
@@ -22,19 +21,15 @@ from metier.models.ensemble import Ensemble, assembled, networks_of, own_weights
 from metier.models.hub import HubEncoder
 from metier.models.machine import Machine, machine, seeded
 from metier.models.network import Network
-from metier.models.tokeniser import Tokeniser
 from metier.pipeline.asking import PROMPT, built, described, restore_asking, save_asking
+from metier.pipeline.load import ADAPTER, ENCODER, LABELS, MEMBER, TOKENIZER, WEIGHTS, floors, read_tokeniser
 from metier.predict.prompted import Prompted
-from metier.predict.runtime import Runtime
+from metier.predict.torch_runtime import TorchRuntime
 from metier.recipe import Recipe
 from metier.run import Run
 
-WEIGHTS, ADAPTER = "model.safetensors", "adapter.safetensors"
-MEMBER = "member-{}.safetensors"
-TOKENIZER, LABELS, ENCODER = "tokenizer.json", "labels.json", "encoder.json"
 
-
-def save_runtime(runtime: Runtime, path: Path) -> None:
+def save_runtime(runtime: TorchRuntime, path: Path) -> None:
     """Weights, tokenizer, heads and the encoder's shape, each written whole or not at all.
 
     Of a network with an adapter, the adapter and the heads alone; the backbone's hash stands beside them. Of an
@@ -60,7 +55,7 @@ def save_runtime(runtime: Runtime, path: Path) -> None:
         ) from error
 
 
-def runtime(run: Run, recipe: Recipe, *, device: str = "auto", threads: int = 0) -> Runtime:
+def runtime(run: Run, recipe: Recipe, *, device: str = "auto", threads: int = 0) -> TorchRuntime:
     """The runtime of a run, as it was saved."""
     found = machine(device, recipe.train.precision if device == "auto" else "auto", threads)
     heads = {name: tasks.restore(saved) for name, saved in run.json(LABELS).items()}
@@ -76,17 +71,11 @@ def runtime(run: Run, recipe: Recipe, *, device: str = "auto", threads: int = 0)
         network.load_state_dict(weights, strict=False)
     except (SafetensorError, RuntimeError) as error:
         raise RunError(f"{file} does not fit the run: {str(error).splitlines()[0]}") from None
-    tokeniser = Tokeniser(
-        Tokenizer.from_file(str(run.path / TOKENIZER)),
-        max_length=min(recipe.model.max_length, network.encoder.window),
-        stride=recipe.model.stride,
-        window=recipe.model.long == "window",
-    )
-    floors = {name: head.floor for name, head in recipe.heads.items()}
+    tokeniser = read_tokeniser(run, recipe, network.encoder.window)
     whole = _whole(run, network.to(found.device)).eval()
     if PROMPT in run.manifest["files"]:
-        return Prompted(whole, tokeniser, found, floors, restore_asking(run, network, tokeniser, found))
-    return Runtime(whole, tokeniser, found, floors)
+        return Prompted(whole, tokeniser, found, floors(recipe), restore_asking(run, network, tokeniser, found))
+    return TorchRuntime(whole, tokeniser, found, floors(recipe))
 
 
 def _whole(run: Run, first: Network) -> Network | Ensemble:
