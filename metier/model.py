@@ -91,6 +91,8 @@ class Model:
             split: only rows of this split (`test` by default where the data names splits).
             seed: of the bootstrap.
         """
+        from metier.pipeline.evaluate import evaluate as evaluate_run
+
         return evaluate_run(
             self.runtime, self.recipe, source, fitted_on=self._run.manifest.get("data", ""), split=split, seed=seed
         )
@@ -177,6 +179,7 @@ def train(
         MetierError: for whatever of this its user can mend.
     """
     from metier.pipeline.recipes import recipe_of
+    from metier.pipeline.train import train as train_run
 
     if isinstance(source, Recipe):
         recipe, data = source, None

@@ -11,13 +11,13 @@ import numpy as np
 from metier.evaluate import baselines, evaluation, phrases
 from metier.evaluate.findings import HeadFindings
 from metier.evaluate.suspects import Suspect, doubtful_numbers, doubtful_sets, suspects
-from metier.models.table import Table, golds
+from metier.models.table import golds
 from metier.pipeline.fit import Fitted
+from metier.pipeline.judged import Judged
 from metier.pipeline.prepare import Prepared
 from metier.pipeline.watch import Watch
-from metier.predict.runtime import Logits, Runtime
-from metier.tasks.task import Encoding, Task
-from metier.types import Document, Example, Prediction, Target
+from metier.predict.runtime import Logits
+from metier.types import Prediction
 
 DOUBTED: dict[str, Callable[[np.ndarray, Sequence[Any]], list[Suspect]]] = {
     "classify": suspects,
@@ -26,38 +26,6 @@ DOUBTED: dict[str, Callable[[np.ndarray, Sequence[Any]], list[Suspect]]] = {
     "score": doubtful_numbers,
 }
 """Who finds labels that are probably wrong, by the kind of task."""
-
-
-class Judged:
-    """What a head said of the examples of a split that carry it, and what it should have said."""
-
-    def __init__(self, head: str, task: Task, table: Table, examples: Sequence[Example], logits: Logits) -> None:
-        self.head, self.task = head, task
-        there = [index for index, example in enumerate(examples) if head in example.targets]
-        pieces = table.pieces()
-        self.documents: list[Document] = [examples[index].document for index in there]
-        self.golds: list[Target] = golds(examples, head)
-        self.logits: list[np.ndarray] = [logits[head][index] for index in there]
-        self.pieces: list[list[Encoding]] = [[table.encoding(row) for row in pieces[index]] for index in there]
-
-    def predictions(self, task: Task | None = None) -> list[Prediction]:
-        """As the head stands, or as another task object (an uncalibrated one) reads the same logits."""
-        return (task or self.task).decode(self.logits, self.pieces)
-
-    def figures(self, raw: Task | None, seed: int, resamples: int) -> dict[str, Any]:
-        """Every figure of the head on this split; empty where no example carries it."""
-        if not self.golds:
-            return {}
-        before = self.predictions(raw) if raw is not None else None
-        return evaluation.judge(
-            self.task,
-            self.golds,
-            self.predictions(),
-            documents=self.documents,
-            seed=seed,
-            raw=before,
-            resamples=resamples,
-        )
 
 
 def assess(prepared: Prepared, fitted: Fitted, watch: Watch) -> dict[str, HeadFindings]:
@@ -158,8 +126,3 @@ def _notes(prepared: Prepared) -> list[Mapping[str, Any]]:
         if table.rows.truncated
     ]
     return [*prepared.notes, *cut]
-
-
-def outcomes(runtime: Runtime, table: Table, examples: Sequence[Example], logits: Logits) -> dict[str, Judged]:
-    """Every head on some examples."""
-    return {name: Judged(name, task, table, examples, logits) for name, task in runtime.tasks.items()}

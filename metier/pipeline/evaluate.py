@@ -10,8 +10,8 @@ from metier.data.columns import TEXT
 from metier.data.source import Source, split_name
 from metier.errors import DataError
 from metier.models.table import Table
-from metier.pipeline.assess import outcomes
 from metier.pipeline.dataset import read_source
+from metier.pipeline.judged import judged
 from metier.pipeline.sources import namesake, origin_of
 from metier.pipeline.watch import Silent, Watch
 from metier.predict.runtime import Runtime
@@ -56,13 +56,12 @@ def evaluate(
     table = Table.of([example.document for example in examples], runtime.tokeniser, runtime.tasks)
     watch.stage("evaluate", len(table.rows))
     logits = runtime.logits(table, tick=watch.tick)
-    judged = outcomes(runtime, table, examples, logits)
     return {
         name: {
             "task": held.task.kind,
             chosen or "test": held.figures(None, recipe.seed if seed is None else seed, recipe.evaluate.resamples),
         }
-        for name, held in judged.items()
+        for name, held in judged(runtime, table, examples, logits).items()
         if held.golds
     }
 

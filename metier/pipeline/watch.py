@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from metier.train.loop import Record
+if TYPE_CHECKING:
+    from metier.train.loop import Record
 
 
 class Enough(Exception):

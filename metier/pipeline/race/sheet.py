@@ -10,7 +10,7 @@ import numpy as np
 
 from metier.evaluate import baselines, bootstrap
 from metier.models.table import Table, golds
-from metier.pipeline.assess import Judged
+from metier.pipeline.judged import Judged
 from metier.pipeline.race.cuts import Cut
 from metier.pipeline.trial import Trial
 from metier.tasks.task import Task

@@ -1,0 +1,92 @@
+"""Documents to predictions: tokenise, sort by length, one pass for all heads, merge windows, decode."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from metier.models.table import Table
+from metier.models.tokeniser import Tokeniser
+from metier.tasks.task import Task
+from metier.types import Document, Prediction
+
+Logits = dict[str, list[np.ndarray]]
+"""Of every head, the merged logits of each document."""
+Tick = Callable[[int], None]
+"""Told of rows that are done."""
+
+
+class Runtime(ABC):
+    """What computes a run's logits, with all that comes before and behind.
+
+    Args:
+        tasks: the heads by name.
+        tokeniser: the one that the run was fitted with.
+        floors: of each head, the calibrated score under which it abstains.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], tokeniser: Tokeniser, floors: Mapping[str, float]) -> None:
+        self._tasks, self.tokeniser, self.floors = dict(tasks), tokeniser, floors
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """The heads by name."""
+        return self._tasks
+
+    def predict(self, documents: Sequence[Document], heads: Sequence[str] | None = None) -> list[dict[str, Prediction]]:
+        """One prediction a head for every document."""
+        if not documents:
+            return []
+        table = Table.of(documents, self.tokeniser, self.tasks)
+        return self.decode(table, self.logits(table), heads)
+
+    @abstractmethod
+    def logits(self, table: Table, *, tick: Tick = lambda rows: None) -> Logits:
+        """The merged logits of every document of a table."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, object]:
+        """What computes, as JSON values: `engine`, `precision`, `threads`, `device`."""
+
+    def decode(self, table: Table, logits: Logits, heads: Sequence[str] | None = None) -> list[dict[str, Prediction]]:
+        """Predictions from merged logits."""
+        pieces = [[table.encoding(row) for row in rows] for rows in table.pieces()]
+        wanted = [name for name in self.tasks if heads is None or name in heads]
+        found = {name: self._floored(name, self.tasks[name].decode(logits[name], pieces)) for name in wanted}
+        return [dict(zip(wanted, row, strict=True)) for row in zip(*found.values(), strict=True)]
+
+    def _floored(self, head: str, predictions: list[Prediction]) -> list[Prediction]:
+        floor = self.floors.get(head, 0.0)
+        return [item if item.score >= floor else replace(item, abstain=True) for item in predictions]
+
+
+class Answers:
+    """The logits of a table's rows as batches bring them, in any order."""
+
+    def __init__(self, table: Table, tasks: Mapping[str, Task]) -> None:
+        self.table, self.tasks = table, tasks
+        self.rows: Logits = {name: [np.zeros(0)] * len(table.rows) for name in tasks}
+
+    def keep(self, rows: np.ndarray, answers: Mapping[str, np.ndarray]) -> None:
+        """Files the logits `(rows, labels)`, or `(rows, length, labels)` without their padding, of some rows."""
+        lengths = self.table.rows.lengths[rows].tolist()
+        for name, task in self.tasks.items():
+            kept = self.rows[name]
+            for row, length, answer in zip(rows.tolist(), lengths, answers[name], strict=True):
+                kept[row] = answer[:length] if task.per_token else answer
+
+    def merged(self) -> Logits:
+        """Of each document, once every row is there."""
+        pieces = self.table.pieces()
+        return {name: self._merged(task, self.rows[name], pieces) for name, task in self.tasks.items()}
+
+    def _merged(self, task: Task, rows: list[np.ndarray], pieces: list[list[int]]) -> list[np.ndarray]:
+        return [
+            rows[own[0]]
+            if len(own) == 1 and not task.per_token
+            else task.merge([rows[row] for row in own], [self.table.encoding(row) for row in own])
+            for own in pieces
+        ]
