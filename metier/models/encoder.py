@@ -166,7 +166,8 @@ class Encoder(nn.Module):
         length = ids.shape[1]
         if length > self.window:
             raise ValueError(f"{length} tokens do not fit a window of {self.window}")
-        if types is not None and types.device.type == "cpu" and not bool(types.any()):
+        exporting = torch.compiler.is_exporting()
+        if types is not None and not exporting and types.device.type == "cpu" and not bool(types.any()):
             types = None  # the row of type 0 is then added once, not looked up for every token
         around = self.places.weight[self.shape.position_offset :][:length]
         if self.kinds is not None and types is None:

@@ -51,6 +51,9 @@ class Pass:
     def over(cls, mask: Tensor, noise: Noise | None) -> Pass:
         """The pass over the tokens of `mask`, `(rows, length)`. Padding is left out where the functions are fused."""
         rows, length = mask.shape
+        if torch.compiler.is_exporting():  # one graph for every mask
+            bias = torch.zeros_like(mask, dtype=torch.float32).masked_fill(~mask, -torch.inf)
+            return cls(rows, length, None, bias[:, None, None, :].expand(rows, 1, length, length), None)
         if bool(mask.all()):
             return cls(rows, length, None, None, noise)
         bias = torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, -torch.inf)[:, None, None, :]

@@ -2,23 +2,66 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from typing import Any
+
 from tokenizers import Tokenizer
 
+from metier import tasks
+from metier.errors import RunError
 from metier.models.tokeniser import Tokeniser
+from metier.predict import choice
+from metier.predict.compiled import Compiled
+from metier.predict.engines import ENGINES
 from metier.predict.runtime import Runtime
 from metier.recipe import Recipe
 from metier.run import Run
+from metier.tasks.task import Task
 
 WEIGHTS, ADAPTER = "model.safetensors", "adapter.safetensors"
 MEMBER = "member-{}.safetensors"
 TOKENIZER, LABELS, ENCODER = "tokenizer.json", "labels.json", "encoder.json"
+RUNTIMES = "runtimes.json"
+"""Of a run that `metier optimise` made: what can answer instead of its weights, or there are none."""
 
 
 def runtime(run: Run, recipe: Recipe, *, device: str = "auto", threads: int = 0) -> Runtime:
-    """The runtime of a run, as it was saved."""
+    """The runtime of a run: the fastest one that it holds for this machine."""
+    if RUNTIMES in run.manifest["files"] and device in ("auto", "cpu"):
+        return _held(run, recipe, run.json(RUNTIMES), threads)
+    if RUNTIMES in run.manifest["files"] and not (run.path / WEIGHTS).is_file():
+        raise RunError(f"{run.path} runs on the processor alone, not on {device!r}.", hint="--device cpu")
     from metier.pipeline import weights
 
     return weights.runtime(run, recipe, device=device, threads=threads)
+
+
+def _held(run: Run, recipe: Recipe, saved: Mapping[str, Any], threads: int) -> Runtime:
+    """A compiled graph of a run, by the engine that is the fastest here."""
+    entries = [choice.Entry(**entry) for entry in saved["engines"]]
+    here = [entry for entry in entries if ENGINES[entry.engine].here()]
+    if not here:
+        packages = sorted({ENGINES[entry.engine].package for entry in entries})
+        raise RunError(
+            f"{run.path} needs {' or '.join(packages)}, which is not installed.", hint=f"pip install {packages[0]}"
+        )
+    threads = threads or os.cpu_count() or 1
+    shape = choice.Shape(saved["vocabulary"], saved["length"], saved["inputs"])
+    chosen = choice.choose(here, run.path, shape, run.version, threads)
+    return Compiled(
+        read_heads(run),
+        read_tokeniser(run, recipe, saved["window"]),
+        floors(recipe),
+        choice.few(chosen.few, run.path, threads),
+        choice.many(chosen.many, run.path, threads),
+        chosen.tokens,
+    )
+
+
+def read_heads(run: Run) -> dict[str, Task]:
+    """The heads of a run, calibrated."""
+    return {name: tasks.restore(saved) for name, saved in run.json(LABELS).items()}
 
 
 def read_tokeniser(run: Run, recipe: Recipe, window: int) -> Tokeniser:

@@ -1,0 +1,1 @@
+"""A run to a smaller, faster one, with the loss measured."""
