@@ -71,7 +71,7 @@ def export(network: Network | Ensemble, example: Arrays, path: Path) -> None:
                 optimize=True,
                 verbose=False,
             )
-    except Exception as error:  # whatever the tracer meets in somebody's architecture
+    except Exception as error:  # noqa: BLE001 - whatever the tracer meets in somebody's architecture
         raise RunError(
             f"This network cannot be written as an ONNX graph: {_reason(error)}.", hint="serve the run as it is"
         ) from None

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -92,12 +93,12 @@ def measured(entries: Sequence[Entry], folder: Path, shape: Shape, threads: int)
     together: dict[tuple[Entry, int], float] = {}
     for entry in entries:
         engine = few(entry, folder, threads)
-        alone[entry] = rate(lambda engine=engine: _one(engine, shape), each)
+        alone[entry] = rate(partial(_one, engine, shape), each)
         engine = many(entry, folder, threads)
         with ThreadPoolExecutor(engine.streams) as pool:
             for tokens in TOKENS:
                 batch = shape.batch(max(1, tokens // shape.length))
-                together[entry, tokens] = rate(lambda e=engine, b=batch, p=pool: _all(e, b, p), each)
+                together[entry, tokens] = rate(partial(_all, engine, batch, pool), each)
     best = max(together, key=lambda key: together[key])
     rates = {f"{entry.engine} {entry.file} one by one": value for entry, value in alone.items()}
     rates |= {f"{entry.engine} {entry.file} {tokens} tokens": value for (entry, tokens), value in together.items()}

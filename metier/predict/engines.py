@@ -32,7 +32,7 @@ class Engine(ABC):
             self.inputs, self.outputs = self._load()
         except RunError:
             raise
-        except Exception as error:  # each library has its own
+        except Exception as error:  # noqa: BLE001 - each library has errors of its own
             said = str(error).strip().splitlines()
             raise RunError(
                 f"{file} cannot be loaded by {self.name}: {said[0] if said else type(error).__name__}",
