@@ -35,6 +35,7 @@ STUDENT = (
     "{head}: one network learned what the ensemble says and took its place; on the {split} it has {own}, where the "
     "ensemble had {value}."
 )
+OTHER_DATA = "The data is not that which the first run was fitted on."
 
 CHINESE: dict[str, str] = {
     # what the page is
@@ -172,6 +173,7 @@ CHINESE: dict[str, str] = {
     GUESSED: "最后一轮训练中，{of} 条无标注文本里有 {count} 条带有模型给出的标签。",
     MEMBERS: "{head}：在{split}上，各成员分别为 {values}，合在一起为 {value}。",
     STUDENT: "{head}：单个网络学习集成的回答并取而代之；在{split}上为 {own}，集成为 {value}。",
+    OTHER_DATA: "所用数据并非最初训练所用的数据。",
     # a race
     "The race": "方法竞赛",
     "What each method cost, and what it reached": "各方法的开销与效果",
