@@ -80,14 +80,10 @@ def recover(
 
 def _short(prepared: Prepared, epochs: float, rate: float, teacher: Teacher | None) -> Prepared:
     """The same run with a recipe for a short fit by gradient, on the labelled texts alone."""
-    recipe, ratio = prepared.recipe, HEAD_RATE / RATE
-    how: dict[str, Any] = {
-        "method": "full",
-        "epochs": epochs,
-        "learning_rate": rate,
-        "head_learning_rate": rate * ratio,
-    }
-    how |= {"ema": None, "patience": 0, "metric": "headline", "compile": False, "wandb": False}
+    recipe = prepared.recipe
+    how: dict[str, Any] = {"method": "full", "epochs": epochs, "learning_rate": rate}
+    how |= {"head_learning_rate": rate * HEADS, "ema": None, "patience": 0, "metric": "headline"}
+    how |= {"compile": False, "wandb": False}
     own = {"train": recipe.train.model_copy(update=how), "regularise": RegularisePart(), "semi": SemiPart()}
     alone = recipe.ensemble.model_copy(update={"members": 1, "distil": False, "kind": "deep"})
     short = recipe.model_copy(update={**own, "ensemble": alone})
