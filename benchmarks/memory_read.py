@@ -113,7 +113,8 @@ def score(path: str) -> int:
     with tempfile.TemporaryDirectory() as folder:
         job = corpus.Job(Path(folder) / "scored.parquet", {"source": path}, {"head": "classify"})
         frames = read.frames(path, rows=SHARD)
-        return corpus.score(job, frames, lambda frame, first: read.documents(frame, ("text",), first=first), constant)
+        steps = corpus.Steps(lambda frame, first: read.documents(frame, ("text",), first=first), constant)
+        return corpus.score(job, frames, steps)
 
 
 def peak_mb() -> float:

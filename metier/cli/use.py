@@ -5,14 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from metier.cli.options import Device, Json, RunPath, Seed, Text, Threads, app, print_json, progress
-
-if TYPE_CHECKING:
-    pass
+from metier.errors import RecipeError, nearest
 
 
 @app.command()
@@ -46,17 +44,24 @@ def predict(
     text: Text = None,
     threads: Threads = 0,
     device: Device = "auto",
+    engine: Annotated[str, typer.Option(help="local, or ray: over the cluster that RAY_ADDRESS names.")] = "local",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that Ray loads the run in; 0: by its cores.")] = 0,
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
     """Score a corpus in constant memory; killed and called again, it goes on where it stopped."""
     from metier.model import Model
+    from metier.pipeline.predict import Cluster, Scoring
     from metier.pipeline.predict import predict as score
 
+    if engine not in ("local", "ray"):
+        raise RecipeError(f"There is no engine {engine!r}.{nearest(engine, ('local', 'ray'))}", expected="local or ray")
     start, watch = time.perf_counter(), progress()
     model = Model(run, device=device, threads=threads)
+    scoring = Scoring(source, out, tuple(text or ()))
+    cluster = Cluster(run.absolute(), workers, threads, device) if engine == "ray" else None
     with watch:
-        rows = score(model.runtime, model.recipe, model.describe()["version"], source, out, tuple(text or ()), watch)
+        rows = score(model.runtime, model.recipe, model.describe()["version"], scoring, watch, cluster)
     seconds = time.perf_counter() - start
     typer.echo(f"{rows} rows in {seconds:.1f} s ({rows / seconds:.0f}/s): {out}", err=as_json)
     if as_json:

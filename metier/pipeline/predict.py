@@ -2,49 +2,148 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from metier.data import read
 from metier.data.columns import TEXT
-from metier.data.source import Source, is_path
+from metier.data.source import Source, is_path, parts
 from metier.errors import DataError
+from metier.models.table import Table
+from metier.pipeline import load
 from metier.pipeline.watch import Watch
-from metier.predict.corpus import Job, score
-from metier.predict.runtime import Runtime
+from metier.predict.corpus import Job, Steps, score
+from metier.predict.runtime import Logits, Runtime
 from metier.recipe import Recipe
-from metier.types import Document
+from metier.run import RECIPE, Run
+from metier.types import Prediction
 
 SHARD = 5_000
 """Rows that are read, scored and written together."""
+SHARD_BYTES = 4 << 20
+"""Of the texts of a shard; one long text goes alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """What is scored and where to.
+
+    Args:
+        source: the corpus.
+        out: the scored file.
+        text: its text columns; the run's own by default.
+    """
+
+    source: Source
+    out: Path
+    text: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Ray instead of this process. `workers`: how many load the run (0: as many as there are processors)."""
+
+    run: Path
+    workers: int = 0
+    threads: int = 0
+    device: str = "auto"
 
 
 def predict(
-    runtime: Runtime, recipe: Recipe, version: str, source: Source, out: Path, text: Sequence[str], watch: Watch
+    runtime: Runtime, recipe: Recipe, version: str, scoring: Scoring, watch: Watch, cluster: Cluster | None = None
 ) -> int:
-    """Scores a source into `out` and returns the number of rows.
+    """Scores a corpus and returns the number of rows.
 
-    Raises `DataError` where the source lacks the text columns or has no rows.
+    Args:
+        runtime: the loaded run.
+        recipe: the run's.
+        version: the run's.
+        scoring: what, and where to.
+        watch: hears of the rows that are done.
+        cluster: where Ray does the work; `runtime` only says what the run is like.
+
+    Raises:
+        DataError: where the source lacks the text columns or has no rows, or changes while it is read.
+        MissingExtra: where Ray is asked for and missing.
     """
+    source, out = scoring.source, scoring.out
     if is_path(source) and out.exists() and out.samefile(source):
         raise DataError(f"{out} is the corpus itself.", hint="another --out: the corpus would be written over")
-    columns = read.resolve(source, tuple(text) or _texts(runtime, recipe, source), {}).text
+    seen, fingerprint = _state(source), read.fingerprint(source)
+    columns = read.resolve(source, scoring.text or _texts(runtime, recipe, source), {}).text
     kinds = {name: task.kind for name, task in runtime.tasks.items()}
-    keep = any(task.per_token for task in runtime.tasks.values())
-    frames = read.frames(source, rows=SHARD)
-    first = next(iter(frames), None)
-    if first is None or not len(first):
-        raise DataError("There is nothing to predict: the source has no rows.")
-
-    def documents(frame: pl.DataFrame, row: int) -> list[Document]:
-        return read.documents(frame, columns, first=row, clean=recipe.data.clean, keep_length=keep)
-
-    identity = {"source": read.fingerprint(source), "run": version, "text": columns, "rows": SHARD}
+    identity = {"source": fingerprint, "run": version, "text": columns, "rows": SHARD, "bytes": SHARD_BYTES}
+    job = Job(out, identity, kinds)
     watch.stage("predict", 0)
-    return score(Job(out, identity, kinds), chain([first], frames), documents, runtime.predict, watch.tick)
+    if cluster is not None:
+        from metier.predict import ray_corpus
+
+        frames = partial(_frames, source, columns, (seen, fingerprint))
+        steps = partial(_loaded, cluster, tuple(columns))
+        return ray_corpus.score(job, frames, steps, cluster.workers, watch.tick)
+    frames_here = _frames(source, columns, (seen, fingerprint))
+    return score(job, frames_here, steps_of(runtime, recipe, columns), watch.tick)
+
+
+def steps_of(runtime: Runtime, recipe: Recipe, columns: Sequence[str]) -> Steps:
+    """A run as the steps of a pipeline: clean and tokenise; compute; decode."""
+    keep = any(task.per_token for task in runtime.tasks.values())
+
+    def prepare(frame: pl.DataFrame, row: int) -> Table:
+        documents = read.documents(frame, columns, first=row, clean=recipe.data.clean, keep_length=keep)
+        return Table.of(documents, runtime.tokeniser, runtime.tasks)
+
+    def compute(table: Table) -> tuple[Table, Logits]:
+        return table, runtime.logits(table)
+
+    def finish(computed: tuple[Table, Logits]) -> list[dict[str, Prediction]]:
+        return runtime.decode(*computed)
+
+    return Steps(prepare, compute, finish)
+
+
+def _loaded(cluster: Cluster, columns: Sequence[str]) -> Steps:
+    """What each worker does once, wherever it is: the run must lie there at the same path."""
+    run = Run.open(cluster.run)
+    recipe = Recipe.read(run.path / RECIPE)
+    return steps_of(load.runtime(run, recipe, device=cluster.device, threads=cluster.threads), recipe, columns)
+
+
+def _frames(source: Source, columns: Sequence[str], before: tuple[object, str]) -> Iterator[pl.DataFrame]:
+    """The corpus as frames, the same ones whenever it is read.
+
+    Raises `DataError` where there are none, and where the source is another one than `before` at the end.
+    """
+    rows = 0
+    for frame in read.frames(source, rows=SHARD):
+        rows += len(frame)
+        yield from bounded(frame, columns)
+    seen, fingerprint = before
+    if seen != _state(source) and fingerprint != read.fingerprint(source):
+        raise DataError(
+            f"{source} changed while it was read.", hint="the same command again, once nobody writes to it any more"
+        )
+
+
+def bounded(frame: pl.DataFrame, columns: Sequence[str]) -> Iterable[pl.DataFrame]:
+    """A frame in pieces whose texts have at most about `SHARD_BYTES`."""
+    texts = [name for name in columns if frame.schema[name] == pl.String]
+    size = sum(frame.select(pl.col(name).str.len_bytes().sum()).item() for name in texts)
+    pieces = max(1, min(len(frame), -(-size // SHARD_BYTES)))
+    return frame.iter_slices(-(-len(frame) // pieces))
+
+
+def _state(source: Source) -> object:
+    """What is different once somebody wrote to a source, without reading it."""
+    if not is_path(source):
+        return None
+    paths = [part.path for part in parts(source)]
+    files = [file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
+    return [(str(file), state.st_size, state.st_mtime_ns) for file in files for state in (file.stat(),)]
 
 
 def _texts(runtime: Runtime, recipe: Recipe, source: Source) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import metier as package
 from metier.errors import DataError
 from metier.pipeline import predict as pipeline
 from metier.predict import corpus
-from metier.predict.corpus import Job, attach
+from metier.predict.corpus import Job, Steps, attach
 from metier.types import Document, Prediction, Span
 
 
@@ -53,6 +53,9 @@ def test_attach_lists():
     assert found["m"].to_list() == [["p", "q"], []]
 
 
+STEPS = Steps(documents, answer)
+
+
 @pytest.mark.parametrize("fails_at", [0, 2, 4])
 def test_goes_on_after_the_last_whole_shard(tmp_path, fails_at):
     asked = []
@@ -65,10 +68,10 @@ def test_goes_on_after_the_last_whole_shard(tmp_path, fails_at):
 
     job = Job(tmp_path / "s.parquet", {"run": "1"}, {"a": "classify"})
     with pytest.raises(KeyboardInterrupt):
-        corpus.score(job, frames(), documents, breaking)
+        corpus.score(job, frames(), Steps(documents, breaking))
     assert not job.out.exists()
     again = []
-    assert corpus.score(job, frames(), documents, lambda items: again.append(items[0].text) or answer(items)) == 20
+    assert corpus.score(job, frames(), Steps(documents, lambda items: again.append(items[0].text) or answer(items))) == 20
     assert asked + again == [f"t{at}" for at in range(0, 20, 4)]
     assert pl.read_parquet(job.out)["text"].to_list() == [f"t{at}" for at in range(20)]
     assert [item.name for item in tmp_path.iterdir()] == ["s.parquet"]
@@ -81,16 +84,16 @@ def test_shards_of_another_job_are_not_used(tmp_path):
         return answer(items)
 
     with pytest.raises(KeyboardInterrupt):
-        corpus.score(Job(tmp_path / "s.jsonl", {"run": "1"}, {"a": "classify"}), frames(), documents, broken)
+        corpus.score(Job(tmp_path / "s.jsonl", {"run": "1"}, {"a": "classify"}), frames(), Steps(documents, broken))
     asked = []
     other = Job(tmp_path / "s.jsonl", {"run": "2"}, {"a": "classify"})
-    corpus.score(other, frames(), documents, lambda items: asked.append(1) or answer(items))
+    corpus.score(other, frames(), Steps(documents, lambda items: asked.append(1) or answer(items)))
     assert len(asked) == 5
 
 
 def test_an_unknown_format(tmp_path):
     with pytest.raises(DataError, match="cannot be written"):
-        corpus.score(Job(tmp_path / "s.xml", {}, {}), frames(), documents, answer)
+        corpus.score(Job(tmp_path / "s.xml", {}, {}), frames(), STEPS)
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +162,7 @@ def test_killed_and_called_again(toy_run, tmp_path):
 def test_cells_that_a_text_file_has_no_form_for(tmp_path, suffix):
     frame = pl.DataFrame({"text": ["u"], "n": [float("nan")], "b": [b"\xff"], "l": [[float("inf"), 1.0]]})
     out = tmp_path / f"o{suffix}"
-    corpus.score(Job(out, {}, {"a": "classify"}), [frame], documents, answer)
+    corpus.score(Job(out, {}, {"a": "classify"}), [frame], STEPS)
     text = out.read_text()
     if suffix == ".jsonl":
         found = json.loads(text, parse_constant=pytest.fail)
@@ -171,11 +174,11 @@ def test_cells_that_a_text_file_has_no_form_for(tmp_path, suffix):
 def test_what_is_in_the_way_stays(tmp_path, toy_run):
     (tmp_path / "o.csv").mkdir()
     with pytest.raises(DataError, match="is a folder"):
-        corpus.score(Job(tmp_path / "o.csv", {}, {}), frames(), documents, answer)
+        corpus.score(Job(tmp_path / "o.csv", {}, {}), frames(), STEPS)
     (tmp_path / "p.csv.parts").mkdir()
     (tmp_path / "p.csv.parts" / "precious.txt").touch()
     with pytest.raises(DataError, match="no shards"):
-        corpus.score(Job(tmp_path / "p.csv", {}, {}), frames(), documents, answer)
+        corpus.score(Job(tmp_path / "p.csv", {}, {}), frames(), STEPS)
     assert (tmp_path / "p.csv.parts" / "precious.txt").exists()
     same = toy.lines(tmp_path / "same.jsonl", [{"text": "a"}])
     result = metier("predict", toy_run, same, "--out", same)
