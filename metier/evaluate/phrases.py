@@ -35,6 +35,14 @@ STUDENT = (
     "{head}: one network learned what the ensemble says and took its place; on the {split} it has {own}, where the "
     "ensemble had {value}."
 )
+DISTILLED = (
+    "A student with the layers {layers} of {of} learned what the first run says of {count} texts, {unlabelled} of them "
+    "without a label."
+)
+STATIC = (
+    "A student without layers, one vector a token, learned what the first run says of {count} texts, {unlabelled} of "
+    "them without a label."
+)
 OTHER_DATA = "The data is not that which the first run was fitted on."
 
 CHINESE: dict[str, str] = {
@@ -172,6 +180,13 @@ CHINESE: dict[str, str] = {
     ROUND_KEPT: "保留了第 {round} 轮的权重（0 表示未使用无标注文本）。",
     GUESSED: "最后一轮训练中，{of} 条无标注文本里有 {count} 条带有模型给出的标签。",
     MEMBERS: "{head}：在{split}上，各成员分别为 {values}，合在一起为 {value}。",
+    DISTILLED: (
+        "学生模型由原模型 {of} 层中的第 {layers} 层构成，学习了原运行对 {count} 条文本的回答，"
+        "其中 {unlabelled} 条没有标签。"
+    ),
+    STATIC: (
+        "学生模型没有网络层，每个词元一个向量，学习了原运行对 {count} 条文本的回答，其中 {unlabelled} 条没有标签。"
+    ),
     STUDENT: "{head}：单个网络学习集成的回答并取而代之；在{split}上为 {own}，集成为 {value}。",
     OTHER_DATA: "所用数据并非最初训练所用的数据。",
     # a race

@@ -114,5 +114,6 @@ def facts(prepared: Prepared) -> dict[str, Any]:
         "backbone": prepared.backbone.sha256,
         "threads": prepared.machine.threads,
         "processes": prepared.machine.world,
+        **prepared.facts,
         **versions(),
     }

@@ -31,7 +31,7 @@ from metier.predict.torch_runtime import TorchRuntime
 from metier.recipe import Recipe
 from metier.tasks.tag import Tag
 from metier.tasks.task import Task
-from metier.train.distil import Teacher
+from metier.train.distil import Teaching
 from metier.train.methods import METHODS, PROMPTING, frozen_layers
 from metier.train.objective import require_use
 from metier.types import Example
@@ -57,8 +57,10 @@ class Prepared:
     """Copies of training texts that stand in the training table behind the originals; see `pipeline.augment`."""
     further: Unlabelled | None = None
     """The texts of `data.unlabelled`."""
-    teacher: Teacher | None = None
+    teacher: Teaching | None = None
     """What a fit by gradient learns to say of the training rows, beside their labels."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What else must be the same for a fit to go on, as JSON values; see `descend.facts`."""
 
     @property
     def network(self) -> Network:

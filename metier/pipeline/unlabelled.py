@@ -9,11 +9,12 @@ import numpy as np
 
 from metier.data import dedup, read
 from metier.data.columns import TEXT
+from metier.data.source import Source, is_path
 from metier.errors import DataError
 from metier.models import token_cache
 from metier.models.table import Table
 from metier.pipeline.dataset import Dataset
-from metier.predict.torch_runtime import TorchRuntime
+from metier.predict.runtime import Runtime
 from metier.recipe import Recipe
 from metier.types import Document, Example
 
@@ -32,15 +33,19 @@ class Unlabelled:
         return [Example(document, {}, "train") for document in self.table.documents]
 
 
-def unlabelled(recipe: Recipe, dataset: Dataset, runtime: TorchRuntime) -> Unlabelled | None:
-    """What `data.unlabelled` holds; `None` where the recipe names no file.
+def unlabelled(recipe: Recipe, dataset: Dataset, runtime: Runtime) -> Unlabelled | None:
+    """What `data.unlabelled` holds; `None` where the recipe names no file. Raises what `further_texts` raises."""
+    source = recipe.data.unlabelled
+    return further_texts(recipe, dataset, runtime, source) if source else None
+
+
+def further_texts(recipe: Recipe, dataset: Dataset, runtime: Runtime, source: Source) -> Unlabelled:
+    """The texts of a source, each once, without those of the labelled data.
 
     Raises `DataError` where no text is left.
     """
-    source = recipe.data.unlabelled
-    if not source:
-        return None
     found = _documents(recipe, runtime, source)
+    name = str(source) if is_path(source) else "table"
     there = [document for document in found if document.text or document.pair]
     keys = dedup.example_keys([Example(document, {}) for document in there])
     known = dedup.example_keys([example for part in dataset.examples.values() for example in part])
@@ -48,7 +53,7 @@ def unlabelled(recipe: Recipe, dataset: Dataset, runtime: TorchRuntime) -> Unlab
     fresh = ~np.isin(keys, known)
     kept = [document for document, keep in zip(there, (once & fresh).tolist(), strict=True) if keep]
     summary = {
-        "source": source,
+        "source": name,
         "fingerprint": read.fingerprint(source),
         "texts": len(kept),
         "empty": len(found) - len(there),
@@ -57,7 +62,7 @@ def unlabelled(recipe: Recipe, dataset: Dataset, runtime: TorchRuntime) -> Unlab
     }
     if not kept:
         raise DataError(
-            f"Of {len(found)} rows of {source} no text is left: {summary['empty']} are empty, {summary['duplicates']} "
+            f"Of {len(found)} rows of {name} no text is left: {summary['empty']} are empty, {summary['duplicates']} "
             f"repeat others, {summary['known']} are among the labelled texts.",
             expected="further texts of the same kind, without labels",
         )
@@ -65,7 +70,7 @@ def unlabelled(recipe: Recipe, dataset: Dataset, runtime: TorchRuntime) -> Unlab
     return Unlabelled(Table(kept, rows, runtime.tasks), summary)
 
 
-def _documents(recipe: Recipe, runtime: TorchRuntime, source: str) -> list[Document]:
+def _documents(recipe: Recipe, runtime: Runtime, source: Source) -> list[Document]:
     """All rows; the text columns are those of the labelled data where the file has these, else found."""
     known = read.columns(source)
     lost = len(recipe.data.text) == 1 and recipe.data.text[0] not in known

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,6 +21,13 @@ from metier.tasks.task import Task
 
 LABELS = 0.3
 """The share of the labels' own loss where a teacher speaks, too: the smaller one, as the authors advise."""
+
+
+class Teaching(Protocol):
+    """Whoever adds to the loss of a batch what it has to say of it."""
+
+    def loss(self, network: Network, batch: Batch, logits: Mapping[str, Tensor], own: Tensor) -> Tensor:
+        """The whole loss, from the one `own` of the labels."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +45,9 @@ class Teacher:
     labels: float = LABELS
 
     def loss(self, network: Network, batch: Batch, logits: Mapping[str, Tensor], own: Tensor) -> Tensor:
-        """`labels * own + (1 - labels) * T^2 * divergence`, summed over the heads.
-
-        The square keeps the size of the gradients when T changes (section 2.1). The divergence is each task's own: of
-        distributions, of numbers, of vectors; the last two have no temperature.
-        """
-        total = own * self.labels
-        for name, task in network.tasks.items():
-            heat = self.temperature if _has_probabilities(task) else 1.0
-            wanted = self.rows(name, batch, logits[name])
-            each = task.divergence(wanted / heat, logits[name].float() / heat)
-            mean = each[batch.mask].mean() if task.per_token else each.mean()
-            total = total + (1.0 - self.labels) * heat**2 * mean
-        return total
+        """As `softened`, with what the teacher said before."""
+        wanted = {name: self.rows(name, batch, logits[name]) for name in network.tasks}
+        return softened(network.tasks, batch, (wanted, logits), own, self)
 
     def rows(self, head: str, batch: Batch, like: Tensor) -> Tensor:
         """The teacher's logits of a batch, padded with 0 to the shape of the network's."""
@@ -58,6 +56,44 @@ class Teacher:
             found = self.logits[head][row]
             wanted[at][tuple(map(slice, found.shape))] = found
         return torch.from_numpy(wanted).to(like.device)
+
+
+class Shares(Protocol):
+    """How much of a loss is whose; see `Teacher`."""
+
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def labels(self) -> float: ...
+
+
+def softened(
+    tasks: Mapping[str, Task],
+    batch: Batch,
+    answers: tuple[Mapping[str, Tensor], Mapping[str, Tensor]],
+    own: Tensor,
+    shares: Shares,
+) -> Tensor:
+    """`labels * own + (1 - labels) * T^2 * divergence`, summed over the heads.
+
+    The square keeps the size of the gradients when T changes (section 2.1). The divergence is each task's own: of
+    distributions, of numbers, of vectors; the last two have no temperature.
+
+    Args:
+        tasks: the heads.
+        batch: the rows.
+        answers: the teacher's logits of every head, and the student's.
+        own: the loss of the labels.
+        shares: T, and the share of `own`.
+    """
+    total = own * shares.labels
+    for name, task in tasks.items():
+        heat = shares.temperature if _has_probabilities(task) else 1.0
+        wanted, said = answers[0][name], answers[1][name]
+        each = task.divergence(wanted.float() / heat, said.float() / heat)
+        mean = each[batch.mask].mean() if task.per_token else each.mean()
+        total = total + (1.0 - shares.labels) * heat**2 * mean
+    return total
 
 
 def taught(network: nn.Module, tasks: Mapping[str, Task], table: Table, tick: Callable[[int], None]) -> Teacher:

@@ -22,7 +22,7 @@ from metier.models.table import Table
 from metier.recipe import Recipe, TrainPart
 from metier.train import loop
 from metier.train.contrastive import Pairs, contrast
-from metier.train.distil import Teacher
+from metier.train.distil import Teaching
 from metier.train.frozen import Frozen
 from metier.train.methods import METHODS, epochs, frozen_layers
 from metier.train.objective import Terms, objective
@@ -45,7 +45,7 @@ class Job:
     valid: Table
     recipe: Recipe
     options: Mapping[str, Mapping[str, Any]]
-    teacher: Teacher | None = None
+    teacher: Teaching | None = None
     """What is to be said of every row of `train`, beside its labels."""
     beside: Beside | None = None
     """Texts without labels."""

@@ -16,7 +16,7 @@ from metier.models.network import Network
 from metier.recipe import Recipe, RegularisePart
 from metier.tasks.task import IGNORE, Task
 from metier.train import adversarial
-from metier.train.distil import Teacher
+from metier.train.distil import Teaching
 from metier.train.methods import METHODS
 
 Logits = Mapping[str, Tensor]
@@ -31,7 +31,7 @@ class Terms:
     options: Mapping[str, Mapping[str, Any]]
     weights: Mapping[str, float | None]
     regularise: RegularisePart = field(default_factory=RegularisePart)
-    teacher: Teacher | None = None
+    teacher: Teaching | None = None
     """Whose answers are learned as well."""
 
 
