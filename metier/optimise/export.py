@@ -65,7 +65,7 @@ def export(network: Network | Ensemble, example: Arrays, path: Path) -> None:
                 (batch.ids, batch.mask, batch.types, *further),
                 input_names=names,
                 output_names=list(network.tasks),
-                dynamic_shapes=(*shapes, tuple({0: rows} for _ in further)),
+                dynamic_shapes=(*shapes, *([tuple({0: rows} for _ in further)] if further else [])),
                 opset_version=OPSET,
                 dynamo=True,
                 optimize=True,
