@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -206,11 +206,11 @@ def build_encoder(description: dict[str, Any]) -> Encoder | HubEncoder:
     """An encoder without weights, from what `describe_encoder` saved."""
     if "hub" in description:
         return HubEncoder.build(description["hub"])
-    return Encoder(Shape(**description["shape"]))
+    return Encoder(Shape.restore(description["shape"]))
 
 
 def describe_encoder(encoder: Encoder | HubEncoder) -> dict[str, Any]:
     """What `build_encoder` needs, as JSON values."""
     if isinstance(encoder, Encoder):
-        return {"shape": asdict(encoder.shape)}
+        return {"shape": encoder.shape.describe()}
     return {"hub": encoder.model.config.to_dict()}

@@ -36,7 +36,7 @@ class Encoder(nn.Module):
         self.places = nn.Embedding(shape.positions, shape.width)
         self.kinds = nn.Embedding(shape.types, shape.width) if shape.types else None
         self.norm = nn.LayerNorm(shape.width, shape.eps)
-        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.depth))
+        self.layers = nn.ModuleList(Layer(shape, sizes) for sizes in shape.sizes)
         self.prompt: Prompt | None = None
         self.before: Prefix | None = None
         self.adapter: Adapter | None = None

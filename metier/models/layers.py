@@ -71,18 +71,25 @@ class Pass:
 
 
 class Layer(nn.Module):
-    """Self-attention and a two-layer perceptron, each followed by a residual sum and a norm."""
+    """Self-attention and a two-layer perceptron, each followed by a residual sum and a norm.
 
-    def __init__(self, shape: Shape) -> None:
+    Args:
+        shape: of the encoder.
+        sizes: heads and intermediate units of this layer, where it has not all of them.
+    """
+
+    def __init__(self, shape: Shape, sizes: tuple[int, int] | None = None) -> None:
         super().__init__()
         width = shape.width
-        self.heads, self.dropout, self.attention_dropout = shape.heads, shape.dropout, shape.attention_dropout
+        self.heads, units = sizes or (shape.heads, shape.intermediate)
+        self.dropout, self.attention_dropout = shape.dropout, shape.attention_dropout
+        joined = self.heads * shape.head_size
         self.activation = ACTIVATIONS[shape.activation]
-        self.attend = nn.Linear(width, 3 * width)
-        self.join = nn.Linear(width, width)
+        self.attend = nn.Linear(width, 3 * joined)
+        self.join = nn.Linear(joined, width)
         self.join_norm = nn.LayerNorm(width, shape.eps)
-        self.widen = nn.Linear(width, shape.intermediate)
-        self.narrow = nn.Linear(shape.intermediate, width)
+        self.widen = nn.Linear(width, units)
+        self.narrow = nn.Linear(units, width)
         self.narrow_norm = nn.LayerNorm(width, shape.eps)
 
     def forward(self, hidden: Tensor, shared: Pass, before: Tensor | None = None) -> Tensor:

@@ -63,6 +63,9 @@ def prefix(encoder: Encoder | HubEncoder, part: AdapterPart) -> None:
             f"A {encoder.model.config.model_type} encoder takes no keys and values before those of a text.",
             expected="a backbone of the BERT family", hint="--method lora, adapter or prompt",
         )  # fmt: skip
+    if encoder.shape.layers:
+        raise BackboneError("The layers of this encoder differ in their heads: no prefix fits all of them.",
+                            hint="--method lora, adapter or prompt")  # fmt: skip
     encoder.before = Prefix(encoder, part.tokens)
 
 
