@@ -45,7 +45,14 @@ class Scoring:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Ray instead of this process. `workers`: how many load the run (0: as many as there are processors)."""
+    """Ray instead of this process.
+
+    Args:
+        run: the folder, at the same path on every machine.
+        workers: how many load the run (0: as many as there are processors).
+        threads: of the processor that each of them has.
+        device: where each of them computes.
+    """
 
     run: Path
     workers: int = 0
@@ -84,7 +91,7 @@ def predict(
 
         frames = partial(_frames, source, columns, (seen, fingerprint))
         steps = partial(_loaded, cluster, tuple(columns))
-        return ray_corpus.score(job, frames, steps, cluster.workers, watch.tick)
+        return ray_corpus.score(job, frames, steps, (cluster.workers, cluster.threads), watch.tick)
     frames_here = _frames(source, columns, (seen, fingerprint))
     return score(job, frames_here, steps_of(runtime, recipe, columns), watch.tick)
 
@@ -106,11 +113,11 @@ def steps_of(runtime: Runtime, recipe: Recipe, columns: Sequence[str]) -> Steps:
     return Steps(prepare, compute, finish)
 
 
-def _loaded(cluster: Cluster, columns: Sequence[str]) -> Steps:
+def _loaded(cluster: Cluster, columns: Sequence[str], threads: int) -> Steps:
     """What each worker does once, wherever it is: the run must lie there at the same path."""
     run = Run.open(cluster.run)
     recipe = Recipe.read(run.path / RECIPE)
-    return steps_of(load.runtime(run, recipe, device=cluster.device, threads=cluster.threads), recipe, columns)
+    return steps_of(load.runtime(run, recipe, device=cluster.device, threads=threads), recipe, columns)
 
 
 def _frames(source: Source, columns: Sequence[str], before: tuple[object, str]) -> Iterator[pl.DataFrame]:

@@ -79,9 +79,9 @@ class Job:
         found = [shard for shard in self.folder.glob("*.parquet") if shard.stem.isdigit()]
         return sorted(found, key=lambda shard: int(shard.stem))
 
-    def keep(self, number: int, scored: pl.DataFrame) -> None:
+    def keep(self, number: int, scored: bytes) -> None:
         """Writes one shard, whole or not at all."""
-        run.write_bytes(self.folder / f"{number:06d}.parquet", parquet(scored))
+        run.write_bytes(self.folder / f"{number:06d}.parquet", scored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def score(
 
         def write(computed: tuple[Shard, Any]) -> None:
             shard, found = computed
-            job.keep(shard.number, attach(shard.frame, steps.finish(found), job.heads))
+            job.keep(shard.number, parquet(attach(shard.frame, steps.finish(found), job.heads)))
 
         with Behind(write) as writer, Ahead(numbered(frames)) as read, Ahead(map(prepared, read)) as ready:
             for shard, item in ready:
