@@ -22,6 +22,7 @@ from metier.tasks.task import Task
 WEIGHTS, ADAPTER = "model.safetensors", "adapter.safetensors"
 MEMBER = "member-{}.safetensors"
 TOKENIZER, LABELS, ENCODER = "tokenizer.json", "labels.json", "encoder.json"
+STATIC = "static.safetensors"
 RUNTIMES = "runtimes.json"
 """Of a run that `metier optimise` made: what can answer instead of its weights, or there are none."""
 
@@ -38,7 +39,10 @@ def runtime(run: Run, recipe: Recipe, *, device: str = "auto", threads: int = 0)
 
 
 def _held(run: Run, recipe: Recipe, saved: Mapping[str, Any], threads: int) -> Runtime:
-    """A compiled graph of a run, by the engine that is the fastest here."""
+    """A static student, or a compiled graph of a run by the engine that is the fastest here."""
+    for entry in saved["engines"]:
+        if entry["engine"] == "static":
+            return _static(run, recipe, entry["file"])
     entries = [choice.Entry(**entry) for entry in saved["engines"]]
     here = [entry for entry in entries if ENGINES[entry.engine].here()]
     if not here:
@@ -57,6 +61,14 @@ def _held(run: Run, recipe: Recipe, saved: Mapping[str, Any], threads: int) -> R
         choice.many(chosen.many, run.path, threads),
         chosen.tokens,
     )
+
+
+def _static(run: Run, recipe: Recipe, file: str) -> Runtime:
+    """A static student."""
+    from metier.predict import static_runtime
+
+    tokeniser = read_tokeniser(run, recipe, static_runtime.ENDLESS)
+    return static_runtime.read(run.path / file, read_heads(run), tokeniser, floors(recipe))
 
 
 def read_heads(run: Run) -> dict[str, Task]:

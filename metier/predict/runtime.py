@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import overload
 
 import numpy as np
 
 from metier.models.table import Table
 from metier.models.tokeniser import Tokeniser
-from metier.tasks.task import Task
+from metier.tasks.task import Encoding, Task
 from metier.types import Document, Prediction
 
 Logits = dict[str, list[np.ndarray]]
@@ -53,7 +54,7 @@ class Runtime(ABC):
 
     def decode(self, table: Table, logits: Logits, heads: Sequence[str] | None = None) -> list[dict[str, Prediction]]:
         """Predictions from merged logits."""
-        pieces = [[table.encoding(row) for row in rows] for rows in table.pieces()]
+        pieces = Pieces(table)
         wanted = [name for name in self.tasks if heads is None or name in heads]
         found = {name: self._floored(name, self.tasks[name].decode(logits[name], pieces)) for name in wanted}
         return [dict(zip(wanted, row, strict=True)) for row in zip(*found.values(), strict=True)]
@@ -61,6 +62,28 @@ class Runtime(ABC):
     def _floored(self, head: str, predictions: list[Prediction]) -> list[Prediction]:
         floor = self.floors.get(head, 0.0)
         return [item if item.score >= floor else replace(item, abstain=True) for item in predictions]
+
+
+class Pieces(Sequence[list[Encoding]]):
+    """The windows of each document of a table, made when somebody looks: most tasks decode without them."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._rows: list[list[int]] | None = None
+
+    @overload
+    def __getitem__(self, at: int) -> list[Encoding]: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[list[Encoding]]: ...
+    def __getitem__(self, at: int | slice) -> list[Encoding] | list[list[Encoding]]:
+        if self._rows is None:
+            self._rows = self._table.pieces()
+        if isinstance(at, slice):
+            return [[self._table.encoding(row) for row in rows] for rows in self._rows[at]]
+        return [self._table.encoding(row) for row in self._rows[at]]
+
+    def __len__(self) -> int:
+        return len(self._table.documents)
 
 
 class Answers:

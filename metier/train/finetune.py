@@ -16,6 +16,7 @@ from metier.data.batches import by_length, shuffled
 from metier.data.source import ORIGIN
 from metier.models.batch import Batch
 from metier.models.encoder import Encoder
+from metier.models.hub import HubEncoder
 from metier.models.machine import Machine
 from metier.models.network import Network
 from metier.models.table import Table
@@ -217,7 +218,7 @@ def _optimiser(job: Job) -> Optimiser:
     settings, network = job.settings, job.network
     method = METHODS[settings.method]
     words = network.encoder.words
-    by_rows = isinstance(network.encoder, Encoder) and job.machine.world == 1
+    by_rows = not isinstance(network.encoder, HubEncoder) and job.machine.world == 1
     return Optimiser(
         network,
         lr=settings.learning_rate or method.rate,

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from train.regularised import CPU, scene
 from torch.nn import functional
+from train.regularised import CPU, scene
 
 from metier.errors import RecipeError
 from metier.models import backbone

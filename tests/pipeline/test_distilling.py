@@ -1,0 +1,138 @@
+"""A run distilled into a smaller one: what it learns from, killed and resumed, every kind of teacher."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import toy
+
+import metier
+from metier.errors import RecipeError
+from metier.models.ensemble import Ensemble
+from metier.pipeline.optimise.distil import Distilling, distilled
+from metier.pipeline.optimise.material import material
+from metier.pipeline.watch import Silent
+from metier.run import Run
+
+HARD = Distilling(layers=1, epochs=2.0, rate=3e-3, batch=16)
+
+
+@pytest.fixture(scope="module")
+def teacher(toy_run):
+    """A fitted run of two layers and two heads around its data. It is never changed."""
+    return material(Run.open(toy_run), None, Silent())
+
+
+@pytest.fixture
+def further(tmp_path):
+    """Texts without labels."""
+    return toy.lines(tmp_path / "further.jsonl", [{"text": f"Lima gains {at} profit"} for at in range(24)])
+
+
+class Cut(Silent):
+    """Stops whoever it watches at a step, as a kill would."""
+
+    def __init__(self, at=10**9):
+        self.at, self.said, self.stages, self.losses = at, [], [], []
+
+    def say(self, text):
+        self.said.append(text)
+
+    def stage(self, name, total):
+        self.stages.append((name, total))
+
+    def step(self, record):
+        self.losses.append(record.loss)
+        if record.step == self.at:
+            raise KeyboardInterrupt
+
+
+def folder(path):
+    path.mkdir()
+    return path
+
+
+def weights_of(prepared):
+    return {name: weight.clone() for name, weight in prepared.runtime.network.state_dict().items()}
+
+
+def same(one, other):
+    assert one.keys() == other.keys() and all(torch.equal(weight, other[name]) for name, weight in one.items())
+
+
+def test_a_student_learns_what_its_teacher_says(teacher, tmp_path):
+    before, watch = weights_of(teacher), Cut()
+    settings = replace(HARD, epochs=12.0)
+    found, cost = distilled(teacher, settings, None, folder(tmp_path / "staged"), watch)
+    assert found.network.encoder.depth == 1 and found.recipe == teacher.recipe and found.tables is teacher.tables
+    table = teacher.tables["test"]
+    said, wanted = (run.runtime.predict(table.documents) for run in (found, teacher))
+    agreed = np.mean([a["place"].label == b["place"].label for a, b in zip(said, wanted, strict=True)])
+    assert agreed > 0.9
+    assert len(watch.losses) == cost["steps"] == 60 and cost["seconds"] > 0
+    (note,) = found.notes[len(teacher.notes) :]
+    assert (note["layers"], note["of"], note["count"], note["unlabelled"]) == ("2", 2, 72, 0)
+    same(weights_of(teacher), before)
+    assert found.heads["place"] is not teacher.heads["place"]
+
+
+@pytest.mark.parametrize("hidden", [0.0, 1.0])
+def test_cut_off_and_gone_on_with(hidden, teacher, further, tmp_path):
+    teacher = replace(
+        teacher,
+        recipe=teacher.recipe.model_copy(
+            update={"train": teacher.recipe.train.model_copy(update={"checkpoint_seconds": 0.0})}
+        ),
+    )
+    settings = replace(HARD, hidden=hidden)
+    whole, _ = distilled(teacher, settings, further, folder(tmp_path / "whole"), Silent())
+    torn = folder(tmp_path / "torn")
+    with pytest.raises(KeyboardInterrupt):
+        distilled(teacher, settings, further, torn, Cut(4))
+    watch = Cut()
+    again, _ = distilled(teacher, settings, further, torn, watch)
+    assert any("Resuming at step 3" in text for text in watch.said) and len(watch.losses) == 12 - 3
+    same(weights_of(again), weights_of(whole))
+    watch = Cut()
+    once_more, cost = distilled(teacher, settings, further, torn, watch)
+    assert not watch.losses and "there already" in watch.said[-1] and cost["steps"] == 12
+    same(weights_of(once_more), weights_of(whole))
+
+
+def test_unlabelled_texts_are_heard(teacher, further, tmp_path):
+    watch = Cut()
+    found, _ = distilled(teacher, replace(HARD, labels=0.0), further, folder(tmp_path / "staged"), watch)
+    assert dict(watch.stages)["fit"] == 2 * (72 + 24) and found.notes[-1]["unlabelled"] == 24
+    assert len(found.tables["train"].documents) == 72  # what it is measured on and recovers with is as before
+    without, _ = distilled(teacher, replace(HARD, labels=0.0), None, folder(tmp_path / "without"), Silent())
+    texts = [f"Lima gains {at} profit" for at in (1, 2, 3)]
+    documents = [metier.Document(text) for text in texts]
+    apart = [
+        np.mean(
+            [
+                abs(a["sentiment"].probabilities["positive"] - b["sentiment"].probabilities["positive"])
+                for a, b in zip(run.runtime.predict(documents), teacher.runtime.predict(documents), strict=True)
+            ]
+        )
+        for run in (found, without)
+    ]
+    assert apart[0] < apart[1]
+
+
+def test_an_ensemble_teaches_by_its_answers(teacher, tmp_path):
+    other = copy.deepcopy(teacher.network)
+    with torch.no_grad():
+        for weight in other.heads.parameters():
+            weight.mul_(0.5)
+    runtime = copy.copy(teacher.runtime)
+    runtime.network = Ensemble([copy.deepcopy(teacher.network), other])
+    watch = Cut()
+    found, _ = distilled(replace(teacher, runtime=runtime), HARD, None, folder(tmp_path / "staged"), watch)
+    assert ("teach", 72) in watch.stages and found.network.encoder.depth == 1 and found.runtime.network is found.network
+
+
+def test_layers_that_are_not_there(teacher, tmp_path):
+    with pytest.raises(RecipeError, match="3 layers"):
+        distilled(teacher, Distilling(layers=3), None, tmp_path, Silent())
