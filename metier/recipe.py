@@ -275,6 +275,38 @@ class RacePart(Part):
     """Points of the headline metric that a rung must be expected to gain."""
 
 
+class OptimisePart(Part):
+    """What `metier optimise` makes of a run: what is taken away, then a graph that needs no torch."""
+
+    student: Literal["none", "layers", "static"] = "none"
+    """A smaller network that is fitted to what the run says: one of fewer layers, or vectors of tokens alone."""
+    layers: Annotated[int, Field(ge=1)] | None = None
+    """That are left, or that the student has; `None`: all, and half of them for a student."""
+    drop: Literal["ablation", "top"] = "ablation"
+    """Which layers go where there is no student: those whose absence costs least, or the highest ones."""
+    heads: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The share of attention heads that goes."""
+    units: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The share of feed-forward units that goes."""
+    vocabulary: bool = False
+    """Whether only those tokens stay that the texts use, and what every text can be spelled with."""
+    recover: Annotated[float, Field(ge=0, le=100)] = 1.0
+    """Epochs of a short fit after layers, heads or units went."""
+    unlabelled: str = ""
+    """A file of further texts: for a student to learn from, and whose tokens stay."""
+    engines: Words = ()
+    """That shall compute the graph; empty: those that are installed."""
+    precision: Literal["int8", "fp32"] = "int8"
+    activations: Literal["auto", "static", "dynamic"] = "auto"
+    """Whether activations of eight bits have scales from training texts or from each batch; `auto`: what is nearer."""
+    smooth: bool | None = None
+    """Whether what is hard to quantise moves into the weights; `None`: where it helps."""
+    mixed: bool = False
+    """Whether parts that suffer from eight bits stay in float."""
+    tolerance: Annotated[float, Field(ge=0)] = 0.5
+    """Points of each head's headline metric that a step may cost on the held-out texts."""
+
+
 class EvaluatePart(Part):
     """What is measured beside the model."""
 
@@ -299,6 +331,7 @@ class Recipe(Part):
     prompt: PromptPart = PromptPart()
     ensemble: EnsemblePart = EnsemblePart()
     race: RacePart = RacePart()
+    optimise: OptimisePart = OptimisePart()
     evaluate: EvaluatePart = EvaluatePart()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 13
 
