@@ -103,24 +103,29 @@ class Model:
 
     def describe(self) -> dict[str, Any]:
         """Name, version, heads, backbone and headline figures, as JSON values."""
-        evaluation = self._run.json("evaluation.json")
-        heads = {
-            name: {
-                "task": task.kind,
-                "labels": list(task.labels),
-                "headline": evaluation["heads"].get(name, {}).get("test", {}).get("headline"),
-            }
-            for name, task in self.heads.items()
+        return about(self._run, self.recipe, self.heads)
+
+
+def about(run: Run, recipe: Recipe, tasks: Mapping[str, Task]) -> dict[str, Any]:
+    """What a model of a run says of itself, from its files alone."""
+    evaluation = run.json("evaluation.json")
+    heads = {
+        name: {
+            "task": task.kind,
+            "labels": list(task.labels),
+            "headline": evaluation["heads"].get(name, {}).get("test", {}).get("headline"),
         }
-        return {
-            "name": self.run.absolute().name,
-            "version": self._run.version,
-            "created": self._run.manifest["created"],
-            "backbone": self.recipe.model.backbone,
-            "method": self.recipe.train.method,
-            "pair": len(self.recipe.data.text) == 2,
-            "heads": heads,
-        }
+        for name, task in tasks.items()
+    }
+    return {
+        "name": run.path.absolute().name,
+        "version": run.version,
+        "created": run.manifest["created"],
+        "backbone": recipe.model.backbone,
+        "method": recipe.train.method,
+        "pair": len(recipe.data.text) == 2,
+        "heads": heads,
+    }
 
 
 def document(text: Text, *, single: bool, pair: bool) -> Document:

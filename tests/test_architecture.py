@@ -45,6 +45,7 @@ ONLY_IN = {
     "typer": {"cli"},
     "rich": {"cli", "progress"},
     "optuna": {"pipeline"},
+    "ray": {"predict"},
 }
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "jsonpickle"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc", "core"}

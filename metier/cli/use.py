@@ -75,17 +75,20 @@ def serve(
     port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8000,
     api_key_file: Annotated[Path | None, typer.Option(help="A file of API keys, one a line.")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Allow a public address without keys.")] = False,
+    memory: Annotated[
+        str | None, typer.Option(help="What the process may take (2GB): runs are loaded when asked, let go when idle.")
+    ] = None,
     threads: Threads = 0,
     device: Device = "auto",
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
     """Serve one run or many over HTTP, with a page to try them."""
-    from metier.serve.server import load
     from metier.serve.server import serve as start_server
-    from metier.serve.settings import Settings
+    from metier.serve.settings import Settings, memory_size
 
-    settings = Settings(host=host, port=port, api_key_file=api_key_file, insecure=insecure)
+    limit = None if memory is None else memory_size(memory)
+    settings = Settings(host=host, port=port, api_key_file=api_key_file, insecure=insecure, memory=limit)
     names = [str(run) for run in runs]
 
     def announce(address: str) -> None:
@@ -94,4 +97,4 @@ def serve(
         else:
             print(f"Serving {', '.join(names)} at {address} (Ctrl+C stops)", flush=True)
 
-    start_server(load(runs, device=device, threads=threads), settings, announce)
+    start_server(runs, settings, announce, device=device, threads=threads)

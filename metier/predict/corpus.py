@@ -105,7 +105,7 @@ class Steps:
 
     prepare: Callable[[pl.DataFrame, int], Any]
     compute: Callable[[Any], Any]
-    finish: Callable[[Any], Predictions] = lambda predictions: predictions  # noqa: E731
+    finish: Callable[[Any], Predictions] = lambda predictions: predictions
 
     def __call__(self, frame: pl.DataFrame, first: int) -> Predictions:
         """One step after the other."""
@@ -156,9 +156,7 @@ def numbered(frames: Iterable[pl.DataFrame]) -> Iterator[Shard]:
         first += len(frame)
 
 
-def attach(
-    frame: pl.DataFrame, predictions: Predictions, heads: Mapping[str, str]
-) -> pl.DataFrame:
+def attach(frame: pl.DataFrame, predictions: Predictions, heads: Mapping[str, str]) -> pl.DataFrame:
     """A frame with `HEAD`, `HEAD_score` and `HEAD_abstain` of every head.
 
     An input column of one of these names is kept as `NAME_input` (`NAME_input_2` where there is one already).

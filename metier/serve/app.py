@@ -13,16 +13,29 @@ from starlette.requests import ClientDisconnect
 from metier.serve import documentation, problems
 from metier.serve.body import bounded_route
 from metier.serve.gate import Gate
-from metier.serve.schema import PredictAnswer, PredictRequest, RunAnswer, RunsAnswer, State, answer, chosen, documents
+from metier.serve.schema import (
+    MemoryAnswer,
+    PredictAnswer,
+    PredictRequest,
+    ReloadAnswer,
+    RunAnswer,
+    RunsAnswer,
+    State,
+    answer,
+    chosen,
+    documents,
+)
 from metier.serve.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from metier.serve.schema import ManyTexts, OneText
-    from metier.serve.service import Predictor, ServedRun
+    from metier.serve.served import Answered, ServedRun
     from metier.serve.settings import Settings
-    from metier.types import Document, Prediction
+    from metier.serve.shelf import Memory
+    from metier.serve.source import Predictor, Source
+    from metier.types import Document
 
 ABOUT = "Predictions of fitted runs. A score is a calibrated probability; `abstain` says that it lies under the floor."
 REFUSALS = (401, 421, 503)
@@ -30,14 +43,17 @@ BODY_REFUSALS = (400, 408, 413, 415, 422)
 Asked = Annotated[PredictRequest, Body(examples=[documentation.EXAMPLE])]
 
 
-def create_app(models: Predictor | Sequence[Predictor], settings: Settings) -> FastAPI:
+def create_app(
+    models: Predictor | Source | Sequence[Predictor | Source], settings: Settings, memory: Memory | None = None
+) -> FastAPI:
     """The web application of one model or of several, the first being the default. Its `state.service` is the
-    `Service` behind it.
+    `Service` behind it. `memory`: how it is measured, where not as usual.
 
     Raises:
-        RecipeError: for a key file that cannot be used, or two models of the same name.
+        RecipeError: for a key file that cannot be used, two models of the same name, or one too large for the memory.
+        RunError: for a run that cannot be loaded.
     """
-    service = Service(models if isinstance(models, Sequence) else [models], settings)
+    service = Service(models if isinstance(models, Sequence) else [models], settings, memory)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -65,6 +81,7 @@ class _Shared(Gate):
     def __init__(self, app: Any, service: Service) -> None:
         super().__init__(app, service.settings, service.keys, service.monitor)
         service.gate = self
+        self.admit = service.admit
 
 
 def api(service: Service) -> APIRouter:
@@ -73,11 +90,13 @@ def api(service: Service) -> APIRouter:
     router = APIRouter(route_class=bounded_route(limits))
 
     async def predicted(request: Request, run: ServedRun, asked: ManyTexts | OneText) -> dict[str, Any]:
-        heads = chosen(asked.heads, list(run.heads))
+        if run.loaded:
+            chosen(asked.heads, list(run.heads))
         found = await while_connected(request, run, documents(asked, limits))
+        heads = chosen(asked.heads, list(found.heads))  # of the model that answered: it may be a newer one
         return {
-            "run": run.version,
-            "predictions": [{head: answer(one[head]) for head in heads if head in one} for one in found],
+            "run": found.version,
+            "predictions": [{head: answer(one[head]) for head in heads if head in one} for one in found.predictions],
         }
 
     @router.post(
@@ -96,8 +115,9 @@ def api(service: Service) -> APIRouter:
 
     @router.get("/v1/runs", responses=documentation.problems(*REFUSALS), summary="All runs that are served")
     async def runs() -> RunsAnswer:
-        found = [RunAnswer(**run.about | {"ready": run.warm}) for run in service.runs.values()]
-        return RunsAnswer(default=service.default.name, runs=found)
+        found = [RunAnswer(**run.about | run.state()) for run in service.runs.values()]
+        memory = MemoryAnswer(used=service.shelf.memory.used(), limit=service.shelf.memory.limit)
+        return RunsAnswer(default=service.default.name, runs=found, memory=memory)
 
     @router.post(
         "/v1/runs/{name}/predict",
@@ -108,6 +128,16 @@ def api(service: Service) -> APIRouter:
     )
     async def predict_by(request: Request, name: str, asked: Asked) -> dict[str, Any]:
         return await predicted(request, service.run(name), asked)
+
+    @router.post(
+        "/v1/runs/{name}/reload",
+        responses=documentation.problems(404, 409, *REFUSALS),
+        summary="Look at the folder of a run now: if it was replaced, so is the run",
+    )
+    async def reload(name: str) -> ReloadAnswer:
+        run = service.run(name)
+        replaced = await service.shelf.renew(run, again=True)
+        return ReloadAnswer(name=run.name, version=run.version, replaced=replaced)
 
     add_operations(router, service)
     return router
@@ -140,7 +170,7 @@ def add_operations(router: APIRouter, service: Service) -> None:
         return Response(service.monitor.text(), media_type=service.monitor.content_type)
 
 
-async def while_connected(request: Request, run: ServedRun, texts: Sequence[Document]) -> list[dict[str, Prediction]]:
+async def while_connected(request: Request, run: ServedRun, texts: Sequence[Document]) -> Answered:
     """The predictions of `texts`, given up as soon as the client hangs up: then its texts leave the queue."""
     work = asyncio.ensure_future(run.predict(texts))
     gone = asyncio.ensure_future(_gone(request))

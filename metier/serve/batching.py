@@ -1,10 +1,14 @@
 """The waiting requests of one run, joined into batches for the thread that predicts.
 
-Nothing lingers: a text that finds the thread idle is predicted at once, and while the thread is busy whatever
-arrives waits and becomes the next batch. So batches are as large as the load makes them, and no larger.
+A text that finds the thread idle is predicted at once, and while the thread is busy whatever arrives waits and becomes
+the next batch. So batches are as large as the load makes them. Where texts come so fast that more of them are due
+before a fraction of a batch is over, the next batch waits that fraction to be fuller; one request alone never waits.
 
-Nothing that was accepted is given up while the thread gets on, however slow a model is: only where a call takes far
-longer than its run's pace foretold are those who wait told that nobody answers.
+What would have to wait too long is refused at once: a client that hears 503 goes elsewhere, one that hears nothing
+does not. What was accepted is not given up while the thread gets on: only where a call takes far longer than its run's
+pace foretold are those who wait told that nobody answers.
+
+The model may be replaced at any time: a request is answered by one model, the one that began it.
 """
 
 from __future__ import annotations
@@ -14,35 +18,54 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
+from metier.serve.pace import Arrivals, Pace
 from metier.serve.problems import overloaded
+from metier.types import Document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from metier.serve.settings import Limits
     from metier.serve.turns import Turns
-    from metier.types import Document, Prediction
+    from metier.types import Prediction
 
     Answer = dict[str, Prediction]
-    Predict = Callable[[list[Document]], list[Answer]]
 
-SECONDS_A_TEXT = 0.01
-"""What is taken for the pace of a model that has answered nobody yet."""
+P = TypeVar("P", bound="Callable[[list[Document]], list[Answer]]")
+
+FILL = 0.25
+"""Of the time of a batch, for how long it may wait to be fuller."""
+WORTH = 0.2
+"""Of the time of a batch, what must be the same however full it is, or filling it gains nothing."""
+TICK = 0.001
+"""Seconds; an event loop's clock is no finer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[P]):
+    """The predictions of a request, and the model that made them all."""
+
+    answers: list[Answer]
+    by: P
 
 
 @dataclass(eq=False, slots=True)
-class Waiting:
+class Waiting(Generic[P]):
     """One request in the queue: its texts, the answers so far, and how many of its texts went into batches."""
 
     documents: Sequence[Document]
-    done: asyncio.Future[list[Answer]]
+    done: asyncio.Future[Reply[P]]
+    by: P | None = None
     taken: int = 0
     answers: list[Answer] = field(default_factory=list)
 
 
-class Batcher:
+Batch = list[tuple[Waiting[P], Document]]
+
+
+class Batcher(Generic[P]):
     """The queue in front of a model.
 
     Args:
@@ -53,20 +76,29 @@ class Batcher:
     """
 
     def __init__(
-        self, predict: Predict, limits: Limits, turns: Turns, observe: Callable[[int], None] = lambda texts: None
+        self, predict: P, limits: Limits, turns: Turns, observe: Callable[[int], None] = lambda texts: None
     ) -> None:
         self._predict, self._limits, self._turns, self._observe = predict, limits, turns, observe
-        self._waiting: deque[Waiting] = deque()
-        self._share = turns.join(lambda: self.length)
+        self.pace, self._arrivals = Pace(), Arrivals()
+        self.coming = 0
+        """Texts of requests that will be submitted once the model is loaded."""
+        self._waiting: deque[Waiting[P]] = deque()
+        self._texts = self._characters = 0
+        self.share = turns.join(lambda: self.length + self.coming, self._foretold)
         self._arrived = asyncio.Event()
         self._busy = 0
-        self._pace: float | None = None  # seconds a text
+        self._ended = float("-inf")
         self._task: asyncio.Task[None] | None = None
 
     @property
     def length(self) -> int:
         """Texts that wait, those of the running batch not counted."""
-        return sum(len(request.documents) - request.taken for request in self._waiting)
+        return self._texts
+
+    @property
+    def _mean(self) -> float:
+        """Characters of a text that waits."""
+        return self._characters / max(1, self._texts)
 
     @property
     def idle(self) -> bool:
@@ -84,9 +116,27 @@ class Batcher:
                 await self._task
         for request in list(self._waiting):
             self._fail(request, overloaded("The service stops."))
+            self._drop(request)
         self._waiting.clear()
 
-    async def submit(self, documents: Sequence[Document]) -> list[Answer]:
+    def turn_to(self, predict: P) -> None:
+        """From now on another model answers whatever nobody has begun to answer."""
+        self._predict = predict
+
+    def admit(self, texts: int) -> None:
+        """Raises `Problem` 503 where so many more texts find no place, or would have to wait too long."""
+        if texts > self._turns.room(self.share):
+            raise overloaded("Too many texts wait for the model.", self._foretold())
+        if not self.pace.known:
+            return
+        ahead = self._turns.ahead(self.share)
+        # Of a slow model a batch may always wait: it could not be used at all otherwise.
+        full = self._limits.batch_texts
+        bound = max(self._limits.wait_seconds, self.pace.seconds(full, int(full * self._mean)))
+        if ahead > bound:
+            raise overloaded(f"A text would have to wait for {ahead:.2g} seconds.", ahead - bound)
+
+    async def submit(self, documents: Sequence[Document]) -> Reply[P]:
         """The predictions of one request, in its order.
 
         Raises:
@@ -94,11 +144,14 @@ class Batcher:
             MetierError: what the model raised of these documents.
         """
         if not documents:
-            return []
-        if len(documents) > self._turns.room(self._share):
-            raise overloaded("Too many texts wait for the model.", self._foretold(self._turns.waiting))
-        request = Waiting(documents, asyncio.get_running_loop().create_future())
+            return Reply([], self._predict)
+        self.admit(len(documents))
+        loop = asyncio.get_running_loop()
+        request: Waiting[P] = Waiting(documents, loop.create_future())
         self._waiting.append(request)
+        self._texts += len(documents)
+        self._characters += sum(map(characters, documents))
+        self._arrivals.came(len(documents), loop.time())
         self._arrived.set()
         try:
             return await self._outcome(request)
@@ -106,8 +159,9 @@ class Batcher:
             request.done.cancel()
             with suppress(ValueError):  # taken already, which is how most requests end
                 self._waiting.remove(request)
+            self._drop(request)
 
-    async def _outcome(self, request: Waiting) -> list[Answer]:
+    async def _outcome(self, request: Waiting[P]) -> Reply[P]:
         clock = asyncio.get_running_loop().time
         soonest = clock() + self._limits.request_seconds
         while (seconds := max(soonest, self._turns.stands_still_at()) - clock()) > 0:
@@ -115,15 +169,25 @@ class Batcher:
             if done:
                 return request.done.result()
         limit = self._limits.request_seconds
-        raise overloaded(f"The model answered nobody within {limit:g} seconds.", self._foretold(self._turns.waiting))
+        raise overloaded(f"The model answered nobody within {limit:g} seconds.", self._foretold())
 
-    def _foretold(self, texts: int) -> float:
-        return texts * (SECONDS_A_TEXT if self._pace is None else self._pace)
+    def _foretold(self) -> float:
+        """Seconds that the texts that wait will take."""
+        batches = -(-self._texts // self._most_texts())
+        return self.pace.seconds(self._texts, self._characters, batches)
+
+    def _drop(self, request: Waiting[P]) -> None:
+        """What nobody took of a request is no longer waited for."""
+        rest = request.documents[request.taken :]
+        self._texts -= len(rest)
+        self._characters -= sum(map(characters, rest))
+        request.taken = len(request.documents)
 
     async def _run(self) -> None:
         while True:
             await self._arrived.wait()
-            async with self._turns.turn(self._share):
+            await self._fill()
+            async with self._turns.turn(self.share):
                 batch = self._take()
                 if not batch:
                     self._arrived.clear()
@@ -133,36 +197,63 @@ class Batcher:
                     await self._answer(batch)
                 finally:
                     self._busy = 0
+                    self._ended = asyncio.get_running_loop().time()
+                    del batch  # who is idle holds on to no text, and to no model that was replaced
 
-    def _take(self) -> list[tuple[Waiting, Document]]:
-        """The next texts in order, up to a batch; at least one if any waits."""
-        batch: list[tuple[Waiting, Document]] = []
+    async def _fill(self) -> None:
+        """Waits while texts keep coming, where they come so fast that a fuller batch is worth it."""
+        clock = asyncio.get_running_loop().time
+        now, foretold = clock(), self.pace.seconds(self._texts, self._characters)
+        seconds = min(self._limits.fill_seconds, FILL * foretold)
+        if (
+            not self.pace.known
+            or seconds < TICK
+            or now - self._ended > seconds  # the thread was idle
+            or self.pace.fixed < WORTH * foretold
+            or self._arrivals.expected(seconds, now) < 1
+        ):
+            return
+        while (left := now + seconds - clock()) > 0 and self._texts < self._most_texts():
+            before = self._arrivals.count
+            await asyncio.sleep(min(left, max(TICK, seconds / 4)))
+            if self._arrivals.count == before:
+                return
+
+    def _take(self) -> Batch[P]:
+        """The next texts in order, up to a batch, for one model; at least one if any waits."""
+        batch: Batch[P] = []
         room, most = self._limits.batch_characters, self._most_texts()
         while self._waiting and len(batch) < most:
             request = self._waiting[0]
             if request.done.done() or request.taken == len(request.documents):
-                self._waiting.popleft()
+                self._drop(self._waiting.popleft())
                 continue
+            if request.by is None:
+                request.by = self._predict
             document = request.documents[request.taken]
-            room -= len(document.text) + len(document.pair or "")
-            if batch and room < 0:
+            size = characters(document)
+            room -= size
+            if batch and (room < 0 or request.by is not batch[0][0].by):
                 break
             batch.append((request, document))
             request.taken += 1
+            self._texts -= 1
+            self._characters -= size
         while self._waiting and self._waiting[0].taken == len(self._waiting[0].documents):
             self._waiting.popleft()
         return batch
 
     def _most_texts(self) -> int:
         """Texts of a batch: as many as take no longer than a batch should; one, where nothing is known of that."""
-        if self._pace is None:
-            return 1
-        return max(1, min(self._limits.batch_texts, int(self._limits.batch_seconds / max(self._pace, 1e-9))))
+        fits = self.pace.fits(self._limits.batch_seconds, self._mean)
+        return min(self._limits.batch_texts, fits)
 
-    async def _answer(self, batch: list[tuple[Waiting, Document]]) -> None:
+    async def _answer(self, batch: Batch[P]) -> None:
         """Predicts a batch. Where that fails, each request is tried alone, so that one cannot spoil the others."""
+        by = batch[0][0].by
+        assert by is not None, "whoever is taken has a model"
         try:
-            answers = await self._call([document for _, document in batch])
+            answers = await self._call(by, [document for _, document in batch])
         except Exception as error:  # noqa: BLE001 (it goes to the request that caused it)
             requests = list(dict.fromkeys(request for request, _ in batch))
             if len(requests) == 1:
@@ -174,19 +265,25 @@ class Batcher:
         for (request, _), answer in zip(batch, answers, strict=True):
             request.answers.append(answer)
             if len(request.answers) == len(request.documents) and not request.done.done():
-                request.done.set_result(request.answers)
+                request.done.set_result(Reply(request.answers, by))
 
-    async def _call(self, documents: list[Document]) -> list[Answer]:
+    async def _call(self, by: P, documents: list[Document]) -> list[Answer]:
+        size = sum(map(characters, documents))
         started = time.perf_counter()
-        foretold = self._foretold(len(documents))
-        answers: list[Answer] = await self._turns.call(lambda: self._predict(documents), foretold)
+        answers: list[Answer] = await self._turns.call(
+            self.share, lambda: by(documents), self.pace.seconds(len(documents), size)
+        )
         if len(answers) != len(documents):
             raise RuntimeError(f"the model answered {len(answers)} of {len(documents)} texts")
-        pace = (time.perf_counter() - started) / len(documents)
-        self._pace = pace if self._pace is None else self._pace + 0.2 * (pace - self._pace)
+        self.pace.observe(len(documents), size, time.perf_counter() - started)
         self._observe(len(documents))
         return answers
 
-    def _fail(self, request: Waiting, error: Exception) -> None:
+    def _fail(self, request: Waiting[P], error: Exception) -> None:
         if not request.done.done():
             request.done.set_exception(error)
+
+
+def characters(document: Document) -> int:
+    """Of a text and its pair."""
+    return len(document.text) + len(document.pair or "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from importlib.resources import as_file, files
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -33,8 +33,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def describe(app: FastAPI, service: Service) -> None:
     """Makes `app.openapi()` say what is true here: the limits, the names of runs and heads, whether a key is needed."""
 
-    @cache
-    def document() -> dict[str, Any]:
+    @lru_cache(maxsize=1)
+    def written(versions: tuple[str, ...]) -> dict[str, Any]:
         found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         schemas = found["components"]["schemas"]
         schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
@@ -51,12 +51,16 @@ def describe(app: FastAPI, service: Service) -> None:
         schemas["Pair"]["properties"]["pair"]["anyOf"][0]["maxLength"] = limits.characters
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
-        name = found["paths"]["/v1/runs/{name}/predict"]["post"]["parameters"][0]
         if service.keys:  # whoever reads this has shown none: the runs are not named
             _ask_for_keys(found)
         else:
-            name["schema"] = {"type": "string", "enum": list(service.runs)}
+            for route in ("predict", "reload"):
+                name = found["paths"][f"/v1/runs/{{name}}/{route}"]["post"]["parameters"][0]
+                name["schema"] = {"type": "string", "enum": list(service.runs)}
         return found
+
+    def document() -> dict[str, Any]:
+        return written(tuple(run.version for run in service.runs.values()))
 
     app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way to change the document
 

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from metier.serve.problems import CLOSE, Problem, overloaded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -49,6 +49,8 @@ class Gate:
         self._known = settings.known_hosts()
         self.draining = False
         self.in_flight = 0
+        self.admit: Callable[[str], None] = lambda path: None
+        """Raises `Problem` where a prediction that is asked at a path need not be read: it would be refused."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -104,6 +106,8 @@ class Gate:
         if self.draining and scope["path"].startswith("/v1/"):
             raise Problem(503, "The service stops.", headers=CLOSE | {"Retry-After": "1"})
         body.announced(headers)
+        if predicts(scope["path"]) and scope["method"] == "POST":
+            self.admit(scope["path"])
 
     def _host_is_known(self, headers: dict[bytes, bytes]) -> bool:
         if self._known is None:

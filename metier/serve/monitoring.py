@@ -10,10 +10,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from metier.serve.served import ServedRun
+
 ROUTES = frozenset(
     {"/", "/v1/predict", "/v1/run", "/v1/runs", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"}
 )
-RUN_PREDICT = "/v1/runs/{run}/predict"
+RUN_PREDICT, RUN_RELOAD = "/v1/runs/{run}/predict", "/v1/runs/{run}/reload"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 TEXTS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -52,6 +54,14 @@ class Monitor:
         )
         self._run_queue = Gauge("metier_run_queue_texts", "Texts that wait for a run.", ["run"], registry=self.registry)
         self._run_ready = Gauge("metier_run_ready", "Whether a run is warm.", ["run"], registry=self.registry)
+        self._run_memory = Gauge(
+            "metier_run_memory_bytes", "By how much the process grew when a run was loaded; 0: it is not.", ["run"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.run_replaced = Counter(
+            "metier_run_replacements", "New folders of a run that were found.", ["run", "outcome"],
+            registry=self.registry,
+        )  # fmt: skip
         self._runs: list[str] = []
         self._queue = Gauge("metier_queue_texts", "Texts that wait for the model.", registry=self.registry)
         self._open = Gauge("metier_requests_in_flight", "Requests that are being answered.", registry=self.registry)
@@ -61,11 +71,16 @@ class Monitor:
         self._queue.set_function(queue)
         self._open.set_function(in_flight)
 
-    def watch_run(self, run: str, queue: Callable[[], float], ready: Callable[[], float]) -> None:
+    def watch_run(self, run: ServedRun) -> None:
         """As `watch`, of one run. The first that is named is the one that `/v1/predict` asks."""
-        self._runs.append(run)
-        self._run_queue.labels(run).set_function(queue)
-        self._run_ready.labels(run).set_function(ready)
+        self._runs.append(run.name)
+        self._run_queue.labels(run.name).set_function(lambda: run.batcher.length + run.batcher.coming)
+        self._run_ready.labels(run.name).set_function(lambda: run.warm)
+        self._run_memory.labels(run.name).set_function(lambda: run.edition.memory if run.edition else 0)
+
+    def replaced(self, run: str, outcome: str) -> None:
+        """Counts a new folder of a run: it was `replaced` or `refused`."""
+        self.run_replaced.labels(run, outcome).inc()
 
     def batches(self, run: str) -> Callable[[int], None]:
         """What is told the texts of every batch of a run."""
@@ -95,6 +110,8 @@ class Monitor:
         named = path.removeprefix("/v1/runs/").removesuffix("/predict")
         if path == f"/v1/runs/{named}/predict" and named in self._runs:
             return RUN_PREDICT, named
+        if path.startswith("/v1/runs/") and path.endswith("/reload"):
+            return RUN_RELOAD, None
         return path if path in ROUTES else "page" if path.startswith("/_nicegui") else "other", None
 
     def text(self) -> bytes:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from metier.serve.service import ServedRun, Service
+    from metier.serve.served import ServedRun
+    from metier.serve.service import Service
     from metier.types import Prediction
 
 logger = logging.getLogger(__name__)
@@ -222,7 +223,7 @@ class TryPage:
         self._busy(True)
         try:
             self._tell(self._told, "")
-            self.answered[run.name] = (document, (await run.predict([document]))[0])
+            self.answered[run.name] = (document, (await run.predict([document])).predictions[0])
         except Problem:
             self._tell(self._told, self.word("busy"))
         except MetierError as error:

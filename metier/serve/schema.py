@@ -88,11 +88,25 @@ class RunAnswer(BaseModel):
     name: str
     version: str
     ready: bool = Field(description="Whether its model is loaded and warm.")
+    loaded: bool = Field(description="Whether its model is in memory; if not, the next request for it loads it.")
+    memory: int | None = Field(description="Bytes by which the process grew when it was loaded.")
+
+
+class MemoryAnswer(BaseModel):
+    used: int = Field(description="Bytes of the process that are in memory.")
+    limit: int | None = Field(description="Bytes that it may take, where there is a limit.")
+
+
+class ReloadAnswer(BaseModel):
+    name: str
+    version: str = Field(description="The version that answers from now on.")
+    replaced: bool = Field(description="Whether that is another one than before.")
 
 
 class RunsAnswer(BaseModel):
     default: str = Field(description="The run that /v1/predict asks.")
     runs: list[RunAnswer] = Field(description="The runs that are served, the default first.")
+    memory: MemoryAnswer
 
 
 class State(BaseModel):

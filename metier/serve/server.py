@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -14,20 +12,25 @@ import uvicorn
 from metier.errors import MetierError
 from metier.serve.app import create_app
 from metier.serve.protocol import bounded
-from metier.serve.service import require_names
+from metier.serve.source import source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from types import FrameType
 
-    from metier.serve.service import Predictor, Service
+    from metier.serve.service import Service
     from metier.serve.settings import Settings
+    from metier.serve.source import Predictor, Source
 
 
 def serve(
-    models: Predictor | str | Path | Sequence[Predictor | str | Path],
+    models: Predictor | Source | str | Path | Sequence[Predictor | Source | str | Path],
     settings: Settings,
     announce: Callable[[str], None] | None = None,
+    *,
+    device: str = "auto",
+    threads: int = 0,
 ) -> None:
     """Serves a model, or the run in a folder, or several of them, until SIGTERM or SIGINT; one process. Blocks.
 
@@ -35,40 +38,19 @@ def serve(
         models: loaded models or paths of runs; the first is the one that is meant where none is named.
         settings: where, for whom, and how much.
         announce: told the address once requests are answered there.
+        device: where the runs of folders compute.
+        threads: of the processor that they share; 0: all.
 
     Raises:
         RunError: for a run that cannot be loaded.
-        RecipeError: for a key file that cannot be used, or two runs of the same name.
+        RecipeError: for a key file that cannot be used, two runs of the same name, or one too large for the memory.
         MetierError: for an address that cannot be bound.
     """
-    one = isinstance(models, str | Path) or not isinstance(models, Sequence)
-    app = create_app(load([models] if one else models), settings)  # type: ignore[list-item,arg-type]
+    several = models if isinstance(models, Sequence) and not isinstance(models, str) else [models]
+    sources = [source(one, device, threads) for one in several]
+    app = create_app(sources, settings)
     with bind(settings.host, settings.port) as listener:
         DrainingServer(config(app, settings), app.state.service, announce).run([listener])
-
-
-def load(models: Sequence[Predictor | str | Path], *, device: str = "auto", threads: int = 0) -> list[Predictor]:
-    """The models of runs, as `metier.load` does it; what is loaded already is left as it is.
-
-    Raises:
-        RunError: for a run that cannot be loaded.
-        RecipeError: for two folders of the same name, before any is loaded.
-    """
-    require_names([_name(one) for one in models])
-    return [_loaded(one, device, threads) for one in models]
-
-
-def _name(model: Predictor | str | Path) -> str:
-    # No link is followed: who serves runs/current asks for "current".
-    return os.path.basename(os.path.abspath(model)) if isinstance(model, str | Path) else str(model.describe()["name"])
-
-
-def _loaded(model: Predictor | str | Path, device: str, threads: int) -> Predictor:
-    if not isinstance(model, str | Path):
-        return model
-    from metier.model import Model
-
-    return Model(model, device=device, threads=threads)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -3,113 +3,51 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from metier.errors import MetierError, RecipeError, nearest
-from metier.serve.batching import Batcher
+from metier.errors import RecipeError, nearest
 from metier.serve.keys import KeyRing
 from metier.serve.monitoring import Monitor
 from metier.serve.problems import Problem
+from metier.serve.served import ServedRun
+from metier.serve.shelf import Memory, Shelf
+from metier.serve.source import source
 from metier.serve.turns import Turns
-from metier.types import Document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from metier.serve.gate import Gate
     from metier.serve.settings import Settings
-    from metier.types import Prediction
-
-logger = logging.getLogger(__name__)
-
-
-class Predictor(Protocol):
-    """What can be served. `metier.model.Model` is one."""
-
-    def predict(self, documents: list[Document], /) -> list[dict[str, Prediction]]:
-        """One prediction a head for each document. Never called by two threads at a time."""
-
-    def describe(self) -> dict[str, Any]:
-        """`name`, `version`, `backbone`, `created`, `pair`, and `heads`: `{name: {task, labels, headline}}`."""
-
-
-class ServedRun:
-    """One run of a service: what it says of itself, and its model behind a queue of its own.
-
-    Args:
-        model: the loaded run.
-        service: the limits, the thread and the counters that it shares with the other runs.
-    """
-
-    def __init__(self, model: Predictor, service: Service) -> None:
-        self.about: dict[str, Any] = model.describe()
-        self.heads: dict[str, dict[str, Any]] = self.about.get("heads", {})
-        self.version = str(self.about.get("version", ""))
-        self.name = str(self.about.get("name", ""))
-        self.warm = False
-        observe = service.monitor.batches(self.name)
-        self.batcher = Batcher(model.predict, service.settings.limits, service.turns, observe)
-        self._warming: asyncio.Task[None] | None = None
-
-    def waiting(self) -> int:
-        """Texts that wait for this run."""
-        return self.batcher.length
-
-    def is_warm(self) -> bool:
-        return self.warm
-
-    def start(self) -> None:
-        self.batcher.start()
-        self._warming = asyncio.get_running_loop().create_task(self._warm_up())
-
-    async def close(self) -> None:
-        if self._warming is not None:
-            self._warming.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._warming
-        await self.batcher.close()
-
-    async def predict(self, documents: Sequence[Document]) -> list[dict[str, Prediction]]:
-        """The predictions of one request; see `Batcher.submit`."""
-        return await self.batcher.submit(documents)
-
-    async def _warm_up(self) -> None:
-        while not self.warm:
-            try:
-                await self.predict([Document("A first text warms the model up.", id="warm-up")])
-            except Problem:  # others came first, or the first call takes longer than a request may
-                await asyncio.sleep(0.1)
-                continue
-            except MetierError as error:  # a head may want more than a bare text: marks, or a pair
-                logger.debug("the warm-up text was refused: %s", error)
-            except Exception:
-                logger.exception("the model of %s cannot predict; the service stays not ready", self.name)
-                return
-            self.warm = True
+    from metier.serve.source import Predictor, Source
 
 
 class Service:
     """Runs behind their queues; the first is the one that is meant where none is named. `start` and `close` belong to
     the event loop that answers requests.
 
-    Raises `RecipeError` for a key file that cannot be used, for no run, and for two of the same name.
+    Raises `RecipeError` for a key file that cannot be used, for no run, for two of the same name, and for one that does
+    not fit the memory; `RunError` for one that cannot be loaded.
     """
 
-    def __init__(self, models: Sequence[Predictor], settings: Settings) -> None:
+    def __init__(self, models: Sequence[Predictor | Source], settings: Settings, memory: Memory | None = None) -> None:
         self.settings = settings
         self.keys = KeyRing.read(settings.api_key_file)
         self.monitor = Monitor()
         self.turns = Turns(settings.limits)
-        served = [ServedRun(model, self) for model in models]
-        require_names([run.name for run in served])
+        sources = [source(model) for model in models]
+        require_names([one.name for one in sources])
+        self.shelf = Shelf(memory or Memory(settings.memory), self.turns, settings.limits, self.monitor)
+        served = [ServedRun(one, self.shelf) for one in sources]
+        self.shelf.put(served)
         self.runs = {run.name: run for run in served}
         self.default = served[0]
         self.gate: Gate | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         for run in served:
-            self.monitor.watch_run(run.name, run.waiting, run.is_warm)
+            self.monitor.watch_run(run)
         self.monitor.watch(lambda: self.turns.waiting, lambda: self.gate.in_flight if self.gate else 0)
 
     @property
@@ -121,12 +59,13 @@ class Service:
         """What is not ready yet. Runs are not named: whoever asks has shown no key."""
         if len(self.runs) == 1:
             return "The model is being loaded."
-        return f"{sum(not run.warm for run in self.runs.values())} of {len(self.runs)} models are being loaded."
+        return f"{sum(run.starting for run in self.runs.values())} of {len(self.runs)} models are being loaded."
 
     @property
     def ready(self) -> bool:
-        """Whether a request would be answered at once: every model is warm, and nobody told the service to stop."""
-        return all(run.warm for run in self.runs.values()) and not self.draining
+        """Whether a request would be answered: every model that is loaded at the start is warm, and nobody told the
+        service to stop."""
+        return self._tasks != [] and not self.draining and not any(run.starting for run in self.runs.values())
 
     @property
     def drained(self) -> bool:
@@ -142,15 +81,31 @@ class Service:
             )
         return self.runs[name]
 
+    def admit(self, path: str) -> None:
+        """Raises `Problem` 503 where a prediction that is asked at `path` would be refused however short it is: before
+        anybody reads what is asked."""
+        run = self.default if path == "/v1/predict" else self.runs.get(path.removeprefix("/v1/runs/").removesuffix("/predict"))
+        if run is not None:
+            run.batcher.admit(1)
+
     def start(self) -> None:
         self.turns.start()
+        self.shelf.start()
         for run in self.runs.values():
             run.start()
+        loop = asyncio.get_running_loop()
+        endless = (self.shelf.look(self.settings.look_seconds), self.shelf.listen())
+        self._tasks = [loop.create_task(one) for one in endless]
 
     async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         for run in self.runs.values():
             await run.close()
         self.turns.close()
+        self.shelf.close()
 
     def drain(self) -> None:
         """From now on new predictions are refused, and `/readyz` says so."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_address
 from pathlib import Path
@@ -32,6 +33,10 @@ class Limits:
     """Of a batch; a longer text goes alone. A batch keeps everybody waiting, and in Chinese a character is a token."""
     batch_seconds: float = 5.0
     """Of a batch, as the pace of its run foretells it: for so long one run keeps the others waiting."""
+    fill_seconds: float = 0.005
+    """For how long at most a batch waits to be fuller, under load; a quarter of the time that it takes, if less."""
+    wait_seconds: float = 0.15
+    """What is foretold to wait longer is refused with 503; of a slow run, what waits longer than a full batch takes."""
     request_seconds: float = 30.0
     """For how long a request waits while the model answers nobody. While it does, even a slow one is waited for."""
     body_seconds: float = 10.0
@@ -72,6 +77,9 @@ class Settings:
             name is refused, so that a web site cannot reach the service by pointing its own name here (DNS rebinding).
             Bound elsewhere, an empty tuple accepts every name.
         page: whether `/` shows the page.
+        memory: bytes that the process may take. With it the default run is loaded at the start and every other when it
+            is asked first; who was used least recently is let go for it. Without it all are loaded at the start.
+        look_seconds: how often the folders of the runs are looked at: one that was replaced is loaded anew.
 
     Raises:
         RecipeError: for a public address that nothing protects, or a port that does not exist.
@@ -83,9 +91,13 @@ class Settings:
     insecure: bool = False
     allowed_hosts: tuple[str, ...] = ()
     page: bool = True
+    memory: int | None = None
+    look_seconds: float = 2.0
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
+        if self.look_seconds <= 0 or (self.memory is not None and self.memory <= 0):
+            raise RecipeError("A memory limit and the time between two looks are above 0.", expected="such as 2GB, 2.0")
         if not 0 <= self.port <= 65_535:
             raise RecipeError(f"Port {self.port} does not exist.", expected="0 to 65535")
         if not (is_loopback(self.host) or self.api_key_file or self.insecure):
@@ -110,3 +122,12 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def memory_size(text: str) -> int:
+    """Bytes: `2GB`, `512MB`, `1.5 GiB`, or a number of bytes; a thousand is 1024 here. Raises `RecipeError`."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])i?)?b?", text.strip().lower())
+    size = int(float(found[1]) * 1024 ** " kmgt".index(found[2] or " ")) if found else 0
+    if size <= 0:
+        raise RecipeError(f"{text!r} is no amount of memory.", expected="such as 512MB, 2GB or 1.5GB")
+    return size

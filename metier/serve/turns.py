@@ -27,9 +27,9 @@ class Worker:
     was told to stop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "metier-predict") -> None:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="metier-predict", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     async def run(self, call: Callable[[], Any]) -> Any:
@@ -81,10 +81,12 @@ class Share:
 
     Args:
         waiting: how many of its texts wait.
+        seconds: what they are foretold to take.
         until: the virtual time, in seconds, at which its last batch ended.
     """
 
     waiting: Callable[[], int]
+    seconds: Callable[[], float] = lambda: 0.0
     until: float = 0.0
 
 
@@ -107,10 +109,14 @@ class Turns:
         self._virtual = self._latest = 0.0
         self._asking: list[tuple[float, asyncio.Future[None]]] = []
         self._stands_still_at: float | None = None
+        self._running: Share | None = None
+        self._ends_at = 0.0
+        self.lag = 0.0
+        """Seconds by which the event loop is late."""
 
-    def join(self, waiting: Callable[[], int]) -> Share:
-        """A share for one more run, of which `waiting()` texts wait."""
-        share = Share(waiting)
+    def join(self, waiting: Callable[[], int], seconds: Callable[[], float] = lambda: 0.0) -> Share:
+        """A share for one more run, of which `waiting()` texts wait that are foretold to take `seconds()`."""
+        share = Share(waiting, seconds)
         self._shares.append(share)
         return share
 
@@ -137,6 +143,16 @@ class Turns:
         others = (max(kept - other.waiting(), 0) for other in self._shares if other is not share)
         return self._limits.queue - self.waiting - sum(others)
 
+    def ahead(self, share: Share) -> float:
+        """Seconds after which a text that came now would be begun: those of its own run's texts, of the others' as
+        many, and by what the event loop is late. What another run's batch still takes is not counted: nobody could be
+        refused for it in time."""
+        own = share.seconds()
+        now = asyncio.get_running_loop().time()
+        running = max(0.0, self._ends_at - now) if self._running is share else 0.0
+        others = sum(min(own, other.seconds()) for other in self._shares if other is not share)
+        return self.lag + running + own + others
+
     @asynccontextmanager
     async def turn(self, share: Share) -> AsyncIterator[None]:
         """The thread, for one batch, as soon as it is the turn of `share`."""
@@ -150,15 +166,16 @@ class Turns:
             self._latest = max(self._latest, share.until)
             loop.call_soon(self._pass_on)  # soon, not now: first, whoever has it may ask for it again
 
-    async def call(self, function: Callable[[], Any], foretold: float) -> Any:
+    async def call(self, share: Share, function: Callable[[], Any], foretold: float) -> Any:
         """What `function()` returns or raises in the thread; to be called in one's turn. `foretold`: its seconds."""
         assert self._worker is not None, "Turns.start comes first"
         seconds = max(self._limits.request_seconds, PATIENCE * foretold)
-        self._stands_still_at = asyncio.get_running_loop().time() + seconds
+        now = asyncio.get_running_loop().time()
+        self._stands_still_at, self._running, self._ends_at = now + seconds, share, now + foretold
         try:
             return await self._worker.run(function)
         finally:
-            self._stands_still_at = None
+            self._stands_still_at = self._running = None
 
     def stands_still_at(self) -> float:
         """When, by the clock of the loop, the call that runs will have taken so long that it may never end."""

@@ -54,8 +54,8 @@ def texts(*names):
     return [Document(name) for name in names]
 
 
-def labels(answers):
-    return [answer["head"].label for answer in answers]
+def labels(reply):
+    return [answer["head"].label for answer in reply.answers]
 
 
 async def until(condition):

@@ -12,10 +12,9 @@ from serving import client_of
 from standin import ABOUT, Standin
 
 from metier.errors import RecipeError
-from metier.serve import Limits, Settings, create_app
+from metier.serve import Limits, Settings, create_app, serve
 from metier.serve.batching import Batcher
 from metier.serve.problems import Problem
-from metier.serve.server import load
 from metier.serve.turns import Turns
 from metier.types import Document, Prediction
 
@@ -56,7 +55,9 @@ def test_the_list_names_them_all():
     found = listed.json()
     assert found["default"] == FIRST
     assert [run["name"] for run in found["runs"]] == [FIRST, OTHER]
-    assert found["runs"][0] == about.json() | {"ready": found["runs"][0]["ready"]}
+    first = found["runs"][0]
+    assert first == about.json() | {name: first[name] for name in ("ready", "loaded", "memory")}
+    assert first["loaded"] and found["memory"]["limit"] is None and found["memory"]["used"] > 2**20
     assert about.json() == ABOUT
 
 
@@ -95,7 +96,7 @@ def test_keys_guard_every_run(tmp_path):
 
 def test_two_of_the_same_name_are_one_mistake(tmp_path):
     with pytest.raises(RecipeError, match="Two runs are called 'news'"):
-        load([tmp_path / "a" / "news", tmp_path / "b" / "news"])
+        serve([tmp_path / "a" / "news", tmp_path / "b" / "news"], Settings(page=False))
     with pytest.raises(RecipeError, match=f"Two runs are called '{FIRST}'"):
         create_app([Standin(), Standin()], Settings(page=False))
     with pytest.raises(RecipeError, match="no run to serve"):
@@ -123,7 +124,7 @@ def test_what_is_counted_is_counted_by_run():
         f'metier_run_requests_total{{run="{FIRST}",status="200"}} 1.0',
         f'metier_run_requests_total{{run="{OTHER}",status="200"}} 1.0',
         f'metier_run_queue_texts{{run="{OTHER}"}} 0.0',
-        f'metier_run_batch_texts_sum{{run="{OTHER}"}} 3.0',  # the first one warms it up
+        f'metier_run_memory_bytes{{run="{OTHER}"}}',
         f'metier_run_ready{{run="{FIRST}"}} 1.0',
         'metier_requests_total{method="POST",route="/v1/runs/{run}/predict",status="200"} 1.0',
         'metier_requests_total{method="POST",route="other",status="404"} 1.0',
@@ -331,7 +332,7 @@ def test_the_queue_is_one_for_all_and_nobody_is_shut_out():
 
     refused, answers = asyncio.run(work())
     assert refused.status == 503
-    assert [len(answer) for answer in answers] == [4] * 5
+    assert [len(reply.answers) for reply in answers] == [4] * 5
 
 
 def test_a_request_of_any_size_fits_an_empty_service():
@@ -344,7 +345,7 @@ def test_a_request_of_any_size_fits_an_empty_service():
         await close(turns, found)
         return answers
 
-    assert [len(answer) for answer in asyncio.run(work())] == [8] * 5
+    assert [len(reply.answers) for reply in asyncio.run(work())] == [8] * 5
 
 
 def test_who_leaves_while_asking_for_a_turn_holds_up_nobody():
@@ -356,7 +357,7 @@ def test_who_leaves_while_asking_for_a_turn_holds_up_nobody():
 
         async def one(share):
             async with turns.turn(share):
-                await turns.call(lambda: stuck([]), 0.0)
+                await turns.call(share, lambda: stuck([]), 0.0)
 
         jobs = [asyncio.create_task(one(share)) for share in shares]
         await asyncio.sleep(0.05)

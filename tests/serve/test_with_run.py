@@ -11,7 +11,6 @@ import pytest
 from serving import client_of, served
 
 import metier
-from metier.serve.server import load
 
 TEXTS = ["A good day in Paris", "bad news from Rome", "", "\u0000 \u200b", "word " * 500, "\U0001f680 مرحبا 你好"]
 
@@ -107,7 +106,7 @@ def test_adapters_share_their_backbone(tmp_path, toy_backbone, toy_news, methods
         for label, method in zip(labels, methods, strict=True)
     ]
     expected = [alone(run) for run in runs]
-    models = load(runs)
+    models = [metier.load(run) for run in runs]
     first, second = map(held, models)
     grown = sum(size for place, size in second.items() if place not in first)
     assert grown <= (runs[1] / "adapter.safetensors").stat().st_size < sum(first.values()) / 2
