@@ -74,7 +74,8 @@ def without(tokeniser: Tokeniser, wanted: set[int]) -> Trimmed:
     wanted = wanted | added.keys() | set(_numbers(saved["post_processor"]))
     chosen = {names[number] for number in wanted if number in names}
     chosen |= {token for token in known if BYTE.fullmatch(token)} | {str(model.get("unk_token"))} & known.keys()
-    chosen |= KINDS[model["type"]](model, known, chosen)
+    needed = KINDS[model["type"]](model, known, chosen)
+    chosen |= {token for token in needed if not _alone(tokeniser.tokenizer, model, token)}
     inside = sorted(known[token] for token in chosen)
     kept = inside + sorted(number for number in added if number not in names)
     fresh = {old: new for new, old in enumerate(kept)}
@@ -125,6 +126,18 @@ def _word_piece(model: Model, known: Mapping[str, int], chosen: set[str]) -> set
         return [letter if place == 0 and not inner else mark + letter for place, letter in enumerate(text)]
 
     return {token for token in known if len(apart := parts(token)) == 1 or any(part not in known for part in apart)}
+
+
+def _alone(tokenizer: Tokenizer, model: Model, token: str) -> bool:
+    """Whether a piece goes on a word with a character that never does, as the normaliser puts spaces around it.
+
+    Chinese BERT has such a piece for every character: a third of its vocabulary.
+    """
+    mark = model.get("continuing_subword_prefix") or ""
+    letter = token.removeprefix(mark)
+    if model["type"] != "WordPiece" or token == letter or len(letter) != 1 or tokenizer.normalizer is None:
+        return False
+    return f" {letter} " in tokenizer.normalizer.normalize_str(f"a{letter}a")
 
 
 def _unigram(model: Model, known: Mapping[str, int], chosen: set[str]) -> set[str]:

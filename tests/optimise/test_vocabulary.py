@@ -121,6 +121,19 @@ def test_chinese_characters_stay(toy_backbone):
     assert "profit" in found.tokeniser.tokenizer.get_vocab() and "weak" not in found.tokeniser.tokenizer.get_vocab()
 
 
+def test_pieces_that_no_chinese_text_can_have_go():
+    names = [*SPECIAL, "股", "##股", "a", "##a", "市", "##é"]
+    tokenizer = Tokenizer(models.WordPiece({name: at for at, name in enumerate(names)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    found = vocabulary.trim(Tokeniser(surrounded(tokenizer), max_length=32), [Document("a")], {}).tokeniser.tokenizer
+    assert set(names) - found.get_vocab().keys() == {"##股"}
+    assert found.encode("a股aé股市").tokens == tokenizer.encode("a股aé股市").tokens
+    tokenizer.normalizer = normalizers.BertNormalizer(handle_chinese_chars=False)
+    kept = vocabulary.trim(Tokeniser(tokenizer, max_length=32), [Document("a")], {}).tokeniser.tokenizer
+    assert "##股" in kept.get_vocab()
+
+
 def test_a_word_that_was_unknown_stays_unknown():
     names = [*SPECIAL, "a", "b", "x", "##a", "##b", "##x", "ab", "##yb", "##bz", "q"]
     tokenizer = Tokenizer(models.WordPiece({name: at for at, name in enumerate(names)}, unk_token="[UNK]"))

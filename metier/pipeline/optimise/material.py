@@ -27,7 +27,9 @@ from metier.run import Run
 EVALUATION = "evaluation.json"
 
 
-def material(run: Run, data: Source | None, watch: Watch, *, device: str = "auto", threads: int = 0) -> Prepared:
+def material(
+    run: Run, data: Source | None, watch: Watch, *, device: str = "auto", threads: int = 0, teaches: bool = False
+) -> Prepared:
     """A run before its shrinking: its own network and tokenizer, and the data that it was fitted on.
 
     Rows are cleaned, freed of duplicates and cut as they were for the fit. What `lora` or `adalora` put beside the
@@ -39,13 +41,15 @@ def material(run: Run, data: Source | None, watch: Watch, *, device: str = "auto
         watch: hears of stages.
         device: where to compute.
         threads: 0: as many as the recipe says.
+        teaches: whether it stays as it is and only answers, for another to learn: then a run that asks a language
+            model will do, and any adapter.
 
     Raises:
         RunError: for a run that cannot be made smaller, and where its data is gone or is another.
         DataError: where the data cannot be read.
     """
     recipe = Recipe.read(run.path / folder.RECIPE)
-    _require_weights(run)
+    _require_weights(run, teaches)
     source, other = _source(run, recipe, data)
     if data is not None and is_path(data):
         recipe = recipe.but(data={"path": str(data)})
@@ -62,9 +66,12 @@ def material(run: Run, data: Source | None, watch: Watch, *, device: str = "auto
 
 
 def own(runtime: TorchRuntime) -> None:
-    """Folds the adapters of a runtime in and copies what its weights share with other runs."""
+    """Folds the adapters of a runtime in, where they can be, and copies what its weights share with other runs."""
     for network in networks_of(runtime.network):
-        if network.encoder.adapter is not None:
+        adapter = network.encoder.adapter
+        if adapter is not None and adapter.method not in FOLDING:
+            continue
+        if adapter is not None:
             fold(network.encoder)
         shared = network.encoder.frozen_weights
         for name, weight in network.encoder.named_parameters():
@@ -74,10 +81,10 @@ def own(runtime: TorchRuntime) -> None:
         network.requires_grad_(True)
 
 
-def _require_weights(run: Run) -> None:
+def _require_weights(run: Run, teaches: bool) -> None:
     """Raises `RunError` for a run whose answers are not those of weights that can be changed."""
     files = run.manifest["files"]
-    if PROMPT in files:
+    if PROMPT in files and not teaches:
         raise RunError(
             f"{run.path} asks a language model; it has no weights of its own to make smaller.",
             expected="a run that was fitted",
@@ -89,7 +96,7 @@ def _require_weights(run: Run) -> None:
             hint="the run that it was made of",
         )
     saved: dict[str, Any] = run.json(ENCODER).get("adapter", {})
-    if saved and saved["method"] not in FOLDING:
+    if saved and saved["method"] not in FOLDING and not teaches:
         raise RunError(
             f"A run of the method {saved['method']!r} cannot be made smaller: {WHY[saved['method']]}.",
             expected=f"a run with whole weights, or one of {' or '.join(FOLDING)}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from metier.pipeline.descend import descend
 from metier.pipeline.prepare import Prepared, headline
 from metier.pipeline.watch import Watch
 from metier.recipe import RegularisePart, SemiPart
-from metier.train.distil import Teacher, taught
+from metier.train.distil import Teacher, Teaching, taught
 
 RATE, HEADS = 3e-5, 5.0
 """Of the encoder, and how many times as high that of the heads is: the weights are good but for what was taken away."""
@@ -36,7 +35,7 @@ def recover(
     epochs: float,
     watch: Watch,
     staged: Path,
-    teacher: Teacher | None = None,
+    teacher: Teaching | None = None,
     *,
     rate: float = RATE,
 ) -> dict[str, Any]:
@@ -78,7 +77,7 @@ def recover(
     return {**cost, "before": before, "after": max(before, after)}
 
 
-def _short(prepared: Prepared, epochs: float, rate: float, teacher: Teacher | None) -> Prepared:
+def _short(prepared: Prepared, epochs: float, rate: float, teacher: Teaching | None) -> Prepared:
     """The same run with a recipe for a short fit by gradient, on the labelled texts alone."""
     recipe = prepared.recipe
     how: dict[str, Any] = {"method": "full", "epochs": epochs, "learning_rate": rate}
@@ -87,7 +86,7 @@ def _short(prepared: Prepared, epochs: float, rate: float, teacher: Teacher | No
     own = {"train": recipe.train.model_copy(update=how), "regularise": RegularisePart(), "semi": SemiPart()}
     alone = recipe.ensemble.model_copy(update={"members": 1, "distil": False, "kind": "deep"})
     short = recipe.model_copy(update={**own, "ensemble": alone})
-    return replace(prepared, recipe=short, further=None, teacher=copy.copy(teacher))
+    return replace(prepared, recipe=short, further=None, teacher=teacher)
 
 
 def _mean(prepared: Prepared) -> float:
