@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -26,8 +26,6 @@ from metier.models.tokeniser import Tokeniser
 from metier.tasks.heads import Pooled, Same
 from metier.tasks.task import Task
 
-SIF = 1e-3
-"""`a` of the weight `a / (a + p)` of a token with the probability p."""
 EPS = 1e-6
 CHUNK = 1024
 
@@ -42,12 +40,14 @@ class Plan:
         hidden: units of a hidden layer between the mean and the heads; 0: none.
         drop: the share of a text's tokens and pairs that are left out of the mean while it is fitted (Iyyer et al.
             2015).
+        sif: `a` of the weight `a / (a + p)` that a token of the probability p has at first.
     """
 
     width: int = 256
     buckets: int = 32_768
     hidden: int = 256
     drop: float = 0.1
+    sif: float = 1e-3
 
 
 class Static(nn.Module):
@@ -121,14 +121,14 @@ def static(
     """
     require(teacher.tasks)
     width = min(plan.width or teacher.encoder.width, teacher.encoder.width)
-    plan = Plan(width, plan.buckets, plan.hidden, plan.drop)
+    plan = replace(plan, width=width)
     layout = tokeniser.layout
     around = np.unique(np.concatenate([layout.before, layout.between, layout.after])).tolist()
     encoder = Static(plan, Bags(teacher.encoder.vocabulary, plan.buckets, tuple(around)))
     vectors = components(token_vectors(teacher, tokeniser, tick), width)
     with torch.no_grad():
         encoder.words.weight[: len(vectors)] = torch.from_numpy(vectors)
-        encoder.weights[: len(counts)] = torch.from_numpy(np.log(sif(counts))).float()
+        encoder.weights[: len(counts)] = torch.from_numpy(np.log(sif(counts, plan.sif))).float()
     tasks = {name: copy.copy(task) for name, task in teacher.tasks.items()}
     # It has what a network asks of an encoder: a width, and a state a row, which is that of the only "token".
     return Network(cast("Encoder", encoder), tasks, pooling="cls")
@@ -160,10 +160,10 @@ def components(vectors: np.ndarray, width: int) -> np.ndarray:
     return scaled
 
 
-def sif(counts: np.ndarray) -> np.ndarray:
+def sif(counts: np.ndarray, a: float) -> np.ndarray:
     """`a / (a + p)` of every token, `(vocabulary,)`, where p is its share of the texts, none of which is 0."""
     share = (counts + 1.0) / (counts.sum() + len(counts))
-    weights: np.ndarray = SIF / (SIF + share)
+    weights: np.ndarray = a / (a + share)
     return weights
 
 

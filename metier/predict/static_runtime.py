@@ -110,16 +110,15 @@ class StaticRuntime(Runtime):
     def _tokenised(self, documents: Sequence[Document]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Ids and bounds of blocks of documents, each made in a thread of its own while the last is used."""
         blocks = [documents[start : start + BLOCK] for start in range(0, len(documents), BLOCK)]
-        if len(blocks) == 1:
-            yield self._ids(blocks[0])
+        if len(blocks) < 2:
+            yield from map(self._ids, blocks)
             return
         with ThreadPoolExecutor(1, thread_name_prefix="metier-tokens") as pool:
-            coming = pool.submit(self._ids, blocks[0]) if blocks else None
-            for following in [*blocks[1:], None]:
-                assert coming is not None
-                ready = coming.result()
-                coming = None if following is None else pool.submit(self._ids, following)
-                yield ready
+            coming = pool.submit(self._ids, blocks[0])
+            for following in blocks[1:]:
+                ready, coming = coming, pool.submit(self._ids, following)
+                yield ready.result()
+            yield coming.result()
 
     def _ids(self, documents: Sequence[Document]) -> tuple[np.ndarray, np.ndarray]:
         texts = self._encoded([document.text for document in documents])

@@ -73,7 +73,7 @@ def test_components():
 
 
 def test_weights_by_frequency():
-    weights = sif(np.array([0, 10, 1000, 100_000]))
+    weights = sif(np.array([0, 10, 1000, 100_000]), 1e-3)
     assert (np.diff(weights) < 0).all() and 0 < weights[-1] < 0.01 < 0.9 < weights[0] < 1
 
 

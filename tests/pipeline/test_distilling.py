@@ -9,12 +9,15 @@ import torch
 import toy
 
 import metier
-from metier.errors import RecipeError
+from metier.errors import RecipeError, RunError
 from metier.models.ensemble import Ensemble
+from metier.optimise.static import Plan
+from metier.pipeline.optimise import static as still
 from metier.pipeline.optimise.distil import Distilling, distilled
 from metier.pipeline.optimise.material import material
 from metier.pipeline.watch import Silent
-from metier.run import Run
+from metier.predict.static_runtime import write
+from metier.run import RECIPE, Run, seal, stage
 
 HARD = Distilling(layers=1, epochs=2.0, rate=3e-3, batch=16)
 
@@ -54,6 +57,12 @@ def folder(path):
     return path
 
 
+def eager(prepared):
+    """With a checkpoint after every step."""
+    train = prepared.recipe.train.model_copy(update={"checkpoint_seconds": 0.0})
+    return replace(prepared, recipe=prepared.recipe.model_copy(update={"train": train}))
+
+
 def weights_of(prepared):
     return {name: weight.clone() for name, weight in prepared.runtime.network.state_dict().items()}
 
@@ -80,12 +89,7 @@ def test_a_student_learns_what_its_teacher_says(teacher, tmp_path):
 
 @pytest.mark.parametrize("hidden", [0.0, 1.0])
 def test_cut_off_and_gone_on_with(hidden, teacher, further, tmp_path):
-    teacher = replace(
-        teacher,
-        recipe=teacher.recipe.model_copy(
-            update={"train": teacher.recipe.train.model_copy(update={"checkpoint_seconds": 0.0})}
-        ),
-    )
+    teacher = eager(teacher)
     settings = replace(HARD, hidden=hidden)
     whole, _ = distilled(teacher, settings, further, folder(tmp_path / "whole"), Silent())
     torn = folder(tmp_path / "torn")
@@ -136,3 +140,70 @@ def test_an_ensemble_teaches_by_its_answers(teacher, tmp_path):
 def test_layers_that_are_not_there(teacher, tmp_path):
     with pytest.raises(RecipeError, match="3 layers"):
         distilled(teacher, Distilling(layers=3), None, tmp_path, Silent())
+
+
+# -- without layers ----------------------------------------------------------------------------------------------
+QUICK = still.Distilling(plan=Plan(width=16, buckets=256, hidden=8, sif=1.0), epochs=10.0, batch=16)
+
+
+def accuracy(runtime, teacher, head="sentiment"):
+    examples = teacher.dataset.examples["test"]
+    said = runtime.predict([example.document for example in examples])
+    return np.mean([row[head].label == example.targets[head] for row, example in zip(said, examples, strict=True)])
+
+
+def test_a_static_student_learns_and_is_saved(teacher, tmp_path):
+    before, watch = weights_of(teacher), Cut()
+    settings = replace(QUICK, epochs=30.0, rate=1e-2)
+    made = still.distilled(teacher, settings, None, folder(tmp_path / "staged"), watch)
+    assert accuracy(made.runtime, teacher) > 0.9 and accuracy(made.runtime, teacher, "place") > 0.9
+    stages = dict(watch.stages)
+    assert stages["fit"] == 30 * 72 and stages["tokens"] == teacher.network.encoder.vocabulary and "probe" in stages
+    assert made.cost["steps"] == len(watch.losses) == 150
+    assert made.prepared.notes[-1]["count"] == 72 and made.prepared.recipe == teacher.recipe
+    same(weights_of(teacher), before)
+    documents = teacher.tables["test"].documents
+    torch_says = made.prepared.runtime.logits(made.prepared.tables["test"])
+    numpy_says = made.runtime.logits(made.prepared.tables["test"])
+    for name, found in numpy_says.items():
+        np.testing.assert_allclose(np.stack(found), np.stack(torch_says[name]), atol=0.05)
+    made.prepared.heads["place"].temperature = 0.7  # a calibration of the one is one of the other
+    staged = stage(tmp_path / "run")
+    teacher.recipe.write(staged / RECIPE)
+    still.save_static(made.runtime, staged)
+    seal(tmp_path / "run", {"metier": "0"})
+    model = metier.load(tmp_path / "run")
+    assert model.runtime.describe()["engine"] == "static" and model.heads["place"].temperature == 0.7
+    assert model.predict([document.text for document in documents]) == made.runtime.predict(documents)
+
+
+def test_a_static_student_cut_off_and_gone_on_with(teacher, further, tmp_path):
+    settings = replace(QUICK, epochs=2.0)
+    teacher = eager(teacher)
+    whole = still.distilled(teacher, settings, further, folder(tmp_path / "whole"), Silent())
+    torn = folder(tmp_path / "torn")
+    with pytest.raises(KeyboardInterrupt):
+        still.distilled(teacher, settings, further, torn, Cut(4))
+    watch = Cut()
+    again = still.distilled(teacher, settings, further, torn, watch)
+    assert any("Resuming at step 3" in text for text in watch.said)
+    assert write(again.runtime) == write(whole.runtime)
+    watch = Cut()
+    assert write(still.distilled(teacher, settings, further, torn, watch).runtime) == write(whole.runtime)
+    assert not watch.losses and whole.prepared.notes[-1]["unlabelled"] == 24
+    alone = still.distilled(teacher, settings, None, folder(tmp_path / "alone"), Silent())
+    assert write(alone.runtime) != write(whole.runtime)
+    with pytest.raises(RunError, match="was made with another"):
+        still.distilled(teacher, replace(settings, rate=1e-3), further, torn, Silent())
+
+
+def test_no_static_student_for_tokens(toy_backbone, tmp_path):
+    data = toy.cities(tmp_path / "cities")
+    settings = {"backbone": str(toy_backbone), "epochs": 1, "max_length": 32, "baselines": False, "resamples": 20}
+    model = metier.train(data, label={"place": "spans"}, out=tmp_path / "run", **settings)
+    tagger = material(Run.open(model.run), None, Silent())
+    with pytest.raises(RecipeError, match=r"cannot answer for place \(tag\)"):
+        still.distilled(tagger, QUICK, None, tmp_path, Silent())
+    watch = Cut()
+    found, _ = distilled(tagger, replace(HARD, epochs=1.0), None, folder(tmp_path / "staged"), watch)
+    assert found.network.encoder.depth == 1 and len(watch.losses) == 6
