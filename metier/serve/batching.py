@@ -83,7 +83,7 @@ class Batcher(Generic[P]):
         self.coming = 0
         """Texts of requests that will be submitted once the model is loaded."""
         self._waiting: deque[Waiting[P]] = deque()
-        self._texts = self._characters = 0
+        self._texts = self._characters = self._longest = 0
         self.share = turns.join(lambda: self.length + self.coming, self._foretold)
         self._arrived = asyncio.Event()
         self._busy = 0
@@ -130,9 +130,10 @@ class Batcher(Generic[P]):
         if not self.pace.known:
             return
         ahead = self._turns.ahead(self.share)
-        # Of a slow model a batch may always wait: it could not be used at all otherwise.
-        full = self._limits.batch_texts
-        bound = max(self._limits.wait_seconds, self.pace.seconds(full, int(full * self._mean)))
+        # A batch may always be waited for, or a slow model could not be used at all, and so may any one request: who
+        # sends many texts shuts out nobody.
+        most = max(self._limits.batch_texts, self._longest)
+        bound = max(self._limits.wait_seconds, self.pace.seconds(most, int(most * self._mean)))
         if ahead > bound:
             raise overloaded(f"A text would have to wait for {ahead:.2g} seconds.", ahead - bound)
 
@@ -150,6 +151,7 @@ class Batcher(Generic[P]):
         request: Waiting[P] = Waiting(documents, loop.create_future())
         self._waiting.append(request)
         self._texts += len(documents)
+        self._longest = max(self._longest, len(documents))  # since nobody waited
         self._characters += sum(map(characters, documents))
         self._arrivals.came(len(documents), loop.time())
         self._arrived.set()
@@ -241,6 +243,8 @@ class Batcher(Generic[P]):
             self._characters -= size
         while self._waiting and self._waiting[0].taken == len(self._waiting[0].documents):
             self._waiting.popleft()
+        if not self._waiting:
+            self._longest = 0
         return batch
 
     def _most_texts(self) -> int:

@@ -150,6 +150,12 @@ class ServedRun:
 
     async def predict(self, documents: Sequence[Document]) -> Answered:
         """The predictions of one request, all of the same model; see `Batcher.submit`."""
+        try:
+            return await self._ask(documents)
+        finally:
+            self.used = time.monotonic()
+
+    async def _ask(self, documents: Sequence[Document]) -> Answered:
         self.users += 1
         try:
             if self.edition is None:
@@ -158,7 +164,6 @@ class ServedRun:
             return Answered(reply.answers, reply.by.about)
         finally:
             self.users -= 1
-            self.used = time.monotonic()
 
     async def _fetched(self, texts: int) -> None:
         """Waits until the model is loaded. Whoever hangs up meanwhile stops nothing: others wait for it, too."""
@@ -184,7 +189,7 @@ class ServedRun:
     async def _warmed(self, texts: list[Document]) -> bool:
         while True:
             try:
-                await self.predict(texts)
+                await self._ask(texts)
             except Problem:  # others came first, or the first call takes longer than a request may
                 await asyncio.sleep(0.1)
                 continue

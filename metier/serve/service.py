@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from metier.serve.source import Predictor, Source
 
 
+LATEST, SMOOTH = 0.05, 0.2
+"""Seconds between two looks at the clock of the event loop, and what the last one weighs: one stumble is no load."""
+
+
 class Service:
     """Runs behind their queues; the first is the one that is meant where none is named. `start` and `close` belong to
     the event loop that answers requests.
@@ -94,8 +98,18 @@ class Service:
         for run in self.runs.values():
             run.start()
         loop = asyncio.get_running_loop()
-        endless = (self.shelf.look(self.settings.look_seconds), self.shelf.listen())
+        endless = (self.shelf.look(self.settings.look_seconds), self._listen())
         self._tasks = [loop.create_task(one) for one in endless]
+
+    async def _listen(self) -> None:
+        """Notes, for ever, by how much the event loop is late while many ask: what waits there waits in no queue."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            due = clock() + LATEST
+            await asyncio.sleep(LATEST)
+            many = self.gate is not None and self.gate.in_flight > self.settings.limits.batch_texts
+            late = max(0.0, clock() - due - 0.002) if many else 0.0
+            self.turns.lag += SMOOTH * (late - self.turns.lag)
 
     async def close(self) -> None:
         for task in self._tasks:

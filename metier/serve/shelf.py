@@ -31,8 +31,6 @@ PATIENCE = 5.0
 """Seconds for which a run waits until another, which must be let go for it, has no request under way."""
 AGAIN = 2.0
 """Seconds after which a run that could not be loaded is tried again."""
-LATEST = 0.05
-"""Seconds between two looks at the clock of the event loop."""
 
 
 def resident() -> int:
@@ -112,15 +110,6 @@ class Shelf:
                 except Problem as problem:
                     logger.debug("%s was not replaced: %s", run.name, problem.detail)
             await self._tidy_up()
-
-    async def listen(self) -> None:
-        """Notes, for ever, by how much the event loop is late: what waits there waits in no queue."""
-        clock = asyncio.get_running_loop().time
-        while True:
-            due = clock() + LATEST
-            await asyncio.sleep(LATEST)
-            late = max(0.0, clock() - due - 0.002)
-            self.turns.lag = max(late, 0.7 * self.turns.lag)
 
     async def fetch(self, run: ServedRun) -> None:
         """Loads a run that is not loaded. Raises `Problem` 503 where it cannot be, or finds no room."""

@@ -71,7 +71,9 @@ def test_goes_on_after_the_last_whole_shard(tmp_path, fails_at):
         corpus.score(job, frames(), Steps(documents, breaking))
     assert not job.out.exists()
     again = []
-    assert corpus.score(job, frames(), Steps(documents, lambda items: again.append(items[0].text) or answer(items))) == 20
+    assert (
+        corpus.score(job, frames(), Steps(documents, lambda items: again.append(items[0].text) or answer(items))) == 20
+    )
     assert asked + again == [f"t{at}" for at in range(0, 20, 4)]
     assert pl.read_parquet(job.out)["text"].to_list() == [f"t{at}" for at in range(20)]
     assert [item.name for item in tmp_path.iterdir()] == ["s.parquet"]
@@ -183,3 +185,69 @@ def test_what_is_in_the_way_stays(tmp_path, toy_run):
     same = toy.lines(tmp_path / "same.jsonl", [{"text": "a"}])
     result = metier("predict", toy_run, same, "--out", same)
     assert result.code == 2 and "is the corpus itself" in result.err and same.read_text() == '{"text": "a"}\n'
+
+
+def test_long_texts_make_small_shards(monkeypatch):
+    monkeypatch.setattr(pipeline, "SHARD_BYTES", 100)
+    frame = pl.DataFrame({"text": ["a" * 30] * 10, "other": ["b" * 1000] * 10})
+    pieces = list(pipeline.bounded(frame, ["text"]))
+    assert [len(piece) for piece in pieces] == [4, 4, 2] and pl.concat(pieces).equals(frame)
+    assert [len(piece) for piece in pipeline.bounded(pl.DataFrame({"text": ["a" * 300, "b"]}), ["text"])] == [1, 1]
+    assert len(list(pipeline.bounded(pl.DataFrame({"text": [None, None]}), ["text"]))) == 1
+
+
+def test_a_corpus_that_changes_between_two_tries(toy_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "SHARD", 10)
+    source, out = tmp_path / "c.csv", tmp_path / "s.parquet"
+    pl.DataFrame({"text": [f"Berlin gains {at}" for at in range(50)]}).write_csv(source)
+    with monkeypatch.context() as patch:
+        calls = []
+        real = corpus.run.write_bytes
+        patch.setattr(
+            corpus.run, "write_bytes", lambda path, content: calls.append(1) or _die(calls) or real(path, content)
+        )
+        with pytest.raises(RuntimeError, match="power"):
+            metier("predict", toy_run, source, "--out", out)
+    assert len(list((tmp_path / "s.parquet.parts").glob("0*.parquet"))) == 2
+    texts = [f"Oslo falls {at}" for at in range(30)]
+    pl.DataFrame({"text": texts}).write_csv(source)
+    assert metier("predict", toy_run, source, "--out", out, "--json").json["rows"] == 30
+    assert pl.read_parquet(out)["text"].to_list() == texts, "no shard of the other corpus is in it"
+
+
+def _die(calls):
+    if len(calls) == 4:  # the marker, two shards
+        raise RuntimeError("power cut")
+
+
+def test_a_corpus_that_changes_while_it_is_read(toy_run, tmp_path, monkeypatch):
+    source = tmp_path / "c.csv"
+    pl.DataFrame({"text": ["Berlin gains"] * 50}).write_csv(source)
+    real = pipeline.read.frames
+
+    def growing(path, rows):
+        yield from real(path, rows=rows)
+        with source.open("a") as file:
+            file.write("Oslo falls\n")
+
+    monkeypatch.setattr(pipeline.read, "frames", growing)
+    result = metier("predict", toy_run, source, "--out", tmp_path / "s.csv")
+    assert result.code == 2 and "changed while it was read" in result.err and not (tmp_path / "s.csv").exists()
+
+
+def test_cut_off_while_the_shards_are_removed(tmp_path, monkeypatch):
+    """The output is whole by then; the next try finds its shards, or some of them, and makes the same of them."""
+    job = Job(tmp_path / "s.parquet", {}, {"a": "classify"})
+    with monkeypatch.context() as patch:
+        patch.setattr(corpus.shutil, "rmtree", lambda folder: _die([1] * 4))
+        with pytest.raises(RuntimeError):
+            corpus.score(job, frames(), STEPS)
+    before = pl.read_parquet(job.out)
+    assert corpus.score(job, frames(), STEPS) == 20 and pl.read_parquet(job.out).equals(before)
+    assert [item.name for item in tmp_path.iterdir()] == ["s.parquet"]
+
+
+def test_row_groups_are_large(tmp_path):
+    out = tmp_path / "s.parquet"
+    corpus.score(Job(out, {}, {"a": "classify"}), frames(200, 5), STEPS)
+    assert corpus.pa.parquet.ParquetFile(out).num_row_groups == 1

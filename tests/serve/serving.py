@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @asynccontextmanager
-async def client_of(model=None, settings=None):
+async def client_of(model=None, settings=None, memory=None):
     """An httpx client of an application in this process; faults of the application are answers, not exceptions."""
-    app = create_app(model or Standin(), settings or Settings(page=False))
+    app = create_app(model or Standin(), settings or Settings(page=False), memory)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=20) as client:
