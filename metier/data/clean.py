@@ -31,6 +31,8 @@ def clean_text(text: str, keep_length: bool = False) -> str:
     """
     if not text.isascii():
         text = SURROGATES.sub("\ufffd", text)
+    elif text.isprintable() and (keep_length or "  " not in text):  # most texts: nothing to look for
+        return text if keep_length else text.strip(" ")
     if keep_length:
         return _either.sub(" ", text)
     return _blanks.sub(" ", _hidden.sub("", text)).strip(" ")

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -102,7 +103,8 @@ class StaticRuntime(Runtime):
 
     def _decoded(self, logits: Mapping[str, np.ndarray], heads: Sequence[str] | None) -> list[dict[str, Prediction]]:
         wanted = [name for name in self.tasks if heads is None or name in heads]
-        said = [self._floored(name, self.tasks[name].decode(list(logits[name]), ())) for name in wanted]
+        rows: dict[str, Any] = {**logits}  # an array is a sequence of its rows
+        said = [self._floored(name, self.tasks[name].decode(rows[name], ())) for name in wanted]
         if len(wanted) == 1:
             return [{wanted[0]: item} for item in said[0]]
         return [dict(zip(wanted, row, strict=True)) for row in zip(*said, strict=True)]

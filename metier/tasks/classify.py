@@ -63,7 +63,7 @@ class Classify(Task):
         """The likeliest label of each document, with the calibrated probability of every label."""
         if not len(logits):
             return []
-        probabilities = scaling.softmax(np.stack(logits), self.temperature)
+        probabilities = scaling.softmax(np.asarray(logits), self.temperature)
         best = probabilities.argmax(axis=1).tolist()
         return [
             Prediction(self.labels[at], row[at], probabilities=dict(zip(self.labels, row, strict=True)))

@@ -104,7 +104,7 @@ class Multilabel(Task):
         """The labels whose probability reaches their threshold, in the order of `labels`."""
         if not len(logits):
             return []
-        probabilities = scaling.sigmoid(np.stack(logits), self.temperature)
+        probabilities = scaling.sigmoid(np.asarray(logits), self.temperature)
         chosen = probabilities >= self.thresholds
         scores = np.exp(self.certainty * self.log_scores(probabilities))
         return [

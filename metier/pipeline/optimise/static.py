@@ -7,12 +7,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from metier import run as folder
 from metier.errors import RunError
 from metier.evaluate import phrases
-from metier.models.machine import Machine, seeded
+from metier.models.machine import machine, seeded
 from metier.models.network import Network
 from metier.optimise.static import Plan, arrays, counted, require, static
 from metier.pipeline.descend import descend
@@ -114,8 +112,8 @@ def distilled(teacher: Prepared, settings: Distilling, unlabelled: Any | None, s
 
 def _lesson(teacher: Prepared, network: Network, settings: Distilling) -> Prepared:
     """The run that is fitted: a row is a whole text, a batch is small and computed on the processor."""
-    machine = Machine(torch.device("cpu"), torch.float32, torch.get_num_threads())
-    runtime = TorchRuntime(network, endless(teacher.runtime.tokeniser), machine, teacher.runtime.floors)
+    found = machine("cpu", "fp32")
+    runtime = TorchRuntime(network, endless(teacher.runtime.tokeniser), found, teacher.runtime.floors)
     runtime.tokens = TOKENS
     tables = {split: table_of(teacher.dataset, split, runtime) for split in SPLITS}
     rows = len(tables["train"].rows)
@@ -130,7 +128,7 @@ def _lesson(teacher: Prepared, network: Network, settings: Distilling) -> Prepar
     return replace(
         teacher,
         recipe=fitting(teacher.recipe, how),
-        machine=machine,
+        machine=found,
         runtime=runtime,
         tables=tables,
         further=None,
