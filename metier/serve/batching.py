@@ -1,8 +1,9 @@
 """The waiting requests of one run, joined into batches for the thread that predicts.
 
 A text that finds the thread idle is predicted at once, and while the thread is busy whatever arrives waits and becomes
-the next batch. So batches are as large as the load makes them. Where texts come so fast that more of them are due
-before a fraction of a batch is over, the next batch waits that fraction to be fuller; one request alone never waits.
+the next batch. So batches are as large as the load makes them. Clients that were just answered ask again in a moment:
+where that is known of them and a batch costs much however small it is, the next batch waits a fraction of its time for
+them, or the first of them would have the thread for itself. One request alone never waits.
 
 What would have to wait too long is refused at once: a client that hears 503 goes elsewhere, one that hears nothing
 does not. What was accepted is not given up while the thread gets on: only where a call takes far longer than its run's
@@ -20,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from metier.serve.pace import Arrivals, Pace
+from metier.serve.pace import Pace, Returns
 from metier.serve.problems import overloaded
 from metier.types import Document
 
@@ -79,7 +80,7 @@ class Batcher(Generic[P]):
         self, predict: P, limits: Limits, turns: Turns, observe: Callable[[int], None] = lambda texts: None
     ) -> None:
         self._predict, self._limits, self._turns, self._observe = predict, limits, turns, observe
-        self.pace, self._arrivals = Pace(), Arrivals()
+        self.pace, self._returns = Pace(), Returns()
         self.coming = 0
         """Texts of requests that will be submitted once the model is loaded."""
         self._waiting: deque[Waiting[P]] = deque()
@@ -87,7 +88,6 @@ class Batcher(Generic[P]):
         self.share = turns.join(lambda: self.length + self.coming, self._foretold)
         self._arrived = asyncio.Event()
         self._busy = 0
-        self._ended = float("-inf")
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -133,7 +133,7 @@ class Batcher(Generic[P]):
         # A batch may always be waited for, or a slow model could not be used at all, and so may any one request: who
         # sends many texts shuts out nobody.
         most = max(self._limits.batch_texts, self._longest)
-        bound = max(self._limits.wait_seconds, self.pace.seconds(most, int(most * self._mean)))
+        bound = max(self._limits.wait_seconds, self._seconds(most, int(most * self._mean)))
         if ahead > bound:
             raise overloaded(f"A text would have to wait for {ahead:.2g} seconds.", ahead - bound)
 
@@ -153,7 +153,7 @@ class Batcher(Generic[P]):
         self._texts += len(documents)
         self._longest = max(self._longest, len(documents))  # since nobody waited
         self._characters += sum(map(characters, documents))
-        self._arrivals.came(len(documents), loop.time())
+        self._returns.came(len(documents), loop.time(), self._limits.fill_seconds)
         self._arrived.set()
         try:
             return await self._outcome(request)
@@ -175,8 +175,11 @@ class Batcher(Generic[P]):
 
     def _foretold(self) -> float:
         """Seconds that the texts that wait will take."""
-        batches = -(-self._texts // self._most_texts())
-        return self.pace.seconds(self._texts, self._characters, batches)
+        return self._seconds(self._texts, self._characters)
+
+    def _seconds(self, texts: int, size: int) -> float:
+        """Seconds that so many texts will take, in batches that are as large as they may be."""
+        return self.pace.seconds(texts, size, -(-texts // self._most_texts()))
 
     def _drop(self, request: Waiting[P]) -> None:
         """What nobody took of a request is no longer waited for."""
@@ -199,26 +202,22 @@ class Batcher(Generic[P]):
                     await self._answer(batch)
                 finally:
                     self._busy = 0
-                    self._ended = asyncio.get_running_loop().time()
+                    self._returns.ended(asyncio.get_running_loop().time())
                     del batch  # who is idle holds on to no text, and to no model that was replaced
 
     async def _fill(self) -> None:
-        """Waits while texts keep coming, where they come so fast that a fuller batch is worth it."""
+        """Waits for those who are about to come back, where a fuller batch is worth it."""
         clock = asyncio.get_running_loop().time
         now, foretold = clock(), self.pace.seconds(self._texts, self._characters)
         seconds = min(self._limits.fill_seconds, FILL * foretold)
-        if (
-            not self.pace.known
-            or seconds < TICK
-            or now - self._ended > seconds  # the thread was idle
-            or self.pace.fixed < WORTH * foretold
-            or self._arrivals.expected(seconds, now) < 1
-        ):
+        idle = not self._texts or self._returns.since(now) > seconds
+        gains = self.pace.known and self.pace.fixed > WORTH * foretold
+        if idle or not gains or seconds < TICK:
             return
-        while (left := now + seconds - clock()) > 0 and self._texts < self._most_texts():
-            before = self._arrivals.count
+        while (left := now + seconds - clock()) > 0 and self._returns.due >= 1 and self._texts < self._most_texts():
+            before = self._returns.count
             await asyncio.sleep(min(left, max(TICK, seconds / 4)))
-            if self._arrivals.count == before:
+            if self._returns.count == before:
                 return
 
     def _take(self) -> Batch[P]:

@@ -1,4 +1,4 @@
-"""How long a batch will take and when the next text will come, learned from those that were."""
+"""How long a batch will take, and how many texts come right after one: learned from those that were."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ SWEEPS = 20
 HUNDRED = 100.0
 SURPRISE = 4.0
 """A batch counts for no more than so many times what was foretold: a machine that stumbled once is not slow."""
+LATELY = 0.2
+"""What the last batch weighs in what is expected after one."""
 SECONDS_A_TEXT = 0.01
 """What is taken for the pace of a model that has answered nobody yet."""
-GAPS = 0.1
 
 
 class Pace:
@@ -75,24 +76,32 @@ class Pace:
                 parts[i] = max(0.0, rest / moments[i][i]) if moments[i][i] > 0 else 0.0
 
 
-class Arrivals:
-    """How often texts come."""
+class Returns:
+    """How many texts come right after a batch: under load, of clients that were just answered and ask again."""
 
     def __init__(self) -> None:
-        self._gap: float | None = None  # seconds from text to text
-        self._last: float | None = None
+        self._expected = 0.0
+        self._came = 0
+        self._ended = float("-inf")
         self.count = 0
+        """Requests that came."""
 
-    def came(self, texts: int, now: float) -> None:
-        """Some texts came."""
-        if self._last is not None:
-            gap = (now - self._last) / texts
-            self._gap = gap if self._gap is None else self._gap + GAPS * (gap - self._gap)
-        self._last = now
+    def ended(self, now: float) -> None:
+        """A batch is over."""
+        self._expected += LATELY * (self._came - self._expected)
+        self._came, self._ended = 0, now
+
+    def came(self, texts: int, now: float, soon: float) -> None:
+        """Some texts came; they count if a batch ended less than `soon` seconds ago."""
         self.count += 1
+        if self.since(now) <= soon:
+            self._came += texts
 
-    def expected(self, seconds: float, now: float) -> float:
-        """Texts that will come within some time, if they go on as they came; nobody came lately: nobody will."""
-        if self._gap is None or self._last is None:
-            return 0.0
-        return seconds / max(self._gap, now - self._last, 1e-9)
+    def since(self, now: float) -> float:
+        """Seconds since a batch ended."""
+        return now - self._ended
+
+    @property
+    def due(self) -> float:
+        """Texts that are still to come, if it is as it was lately."""
+        return self._expected - self._came

@@ -14,7 +14,7 @@ from metier.pipeline import predict as pipeline
 from metier.predict.corpus import Job, Steps
 from metier.types import Prediction
 
-HERE = str(Path(__file__).parent)
+HERE = [str(folder) for folder in (Path(__file__).parent, Path(__file__).parents[1])]
 
 try:
     import ray
@@ -33,7 +33,7 @@ def cluster():
     from metier.predict import ray_corpus
 
     here = ray_corpus._here()
-    here["runtime_env"]["env_vars"]["PYTHONPATH"] += os.pathsep + HERE
+    here["runtime_env"]["env_vars"]["PYTHONPATH"] += os.pathsep + os.pathsep.join(HERE)
     ray.init(num_cpus=2, log_to_driver=False, **here)
     yield ray_corpus
     ray.shutdown()

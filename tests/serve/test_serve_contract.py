@@ -14,7 +14,8 @@ CALM = settings(
     max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 ASKED = [("/v1/predict", "POST"), ("/v1/runs/{name}/predict", "POST")]
-ROUTES = [*ASKED, *((path, "GET") for path in ("/v1/run", "/v1/runs", "/healthz", "/readyz", "/metrics"))]
+RELOAD = ("/v1/runs/{name}/reload", "POST")
+ROUTES = [*ASKED, RELOAD, *((path, "GET") for path in ("/v1/run", "/v1/runs", "/healthz", "/readyz", "/metrics"))]
 
 
 @pytest.fixture(scope="module")

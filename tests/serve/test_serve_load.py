@@ -41,7 +41,7 @@ def test_a_mixed_load(seconds):
 
 def test_two_runs_at_once_and_clients_that_leave():
     """A hundred requests in parallel, a third of which hang up: the others get theirs, and nobody is forgotten."""
-    with served("--delay", "0.01", "--pace", "0.01", "--run", "slow") as one:
+    with served("--delay", "0.01", "--pace", "0.01", "--run", "slow", "--limit", "wait_seconds=60.0") as one:
 
         async def ask(client, number):
             address = f"{one.url}/v1/runs/slow/predict" if number % 2 else f"{one.url}/v1/predict"
