@@ -10,12 +10,13 @@ from typing import NoReturn
 
 import typer
 
-from metier.cli import fit, look, merge, search, use  # noqa: F401  (each adds its commands)
+from metier.cli import fit, look, merge, search, small, use  # noqa: F401  (each adds its commands)
 from metier.cli.options import app
 from metier.errors import MetierError, MissingExtra
 
 EXTRAS = {
     "torch": "train", "transformers": "train", "accelerate": "train", "huggingface_hub": "train",
+    "onnx": "train", "onnxscript": "train", "openvino": "openvino",
     "optuna": "search", "sqlalchemy": "search", "psycopg": "search",
 }  # fmt: skip
 """What the base install lacks, and the extra that brings it."""

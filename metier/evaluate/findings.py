@@ -66,6 +66,8 @@ class Findings:
         costs: `seconds`, `examples_per_second`, `peak_memory` (bytes), `parameters`, `stages` (seconds by name).
         recipe: the resolved recipe as TOML. environment: versions and machine.
         backbone: `name`, `licence`, `parameters`, `sha256`; all optional.
+        optimised: of a run that `metier optimise` made: `of`, `parent`, `tolerance`, `bytes` (before and after) and
+            `steps`, each with its `heads` (`evaluate.parity.Parity`); see `evaluate.optimised`.
         race: of `method = "auto"`, what every rung came to; see `evaluate.race`.
     """
 
@@ -81,6 +83,7 @@ class Findings:
     environment: Mapping[str, Any] = field(default_factory=dict)
     backbone: Mapping[str, Any] = field(default_factory=dict)
     race: Mapping[str, Any] = field(default_factory=dict)
+    optimised: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; NaN and the infinities become `None`."""

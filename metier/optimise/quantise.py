@@ -7,9 +7,11 @@ into weights before (SmoothQuant; Xiao et al. 2023).
 
 from __future__ import annotations
 
+import logging
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ ALPHA = 0.5
 
 def parts(model: onnx.ModelProto) -> dict[str, list[str]]:
     """The nodes that can be quantised, by the part of the network: `embeddings`, `layer 1` and so on, `heads`."""
-    weights, found = constants(model), {}
+    weights, found = constants(model), dict[str, list[str]]()
     for node in model.graph.node:
         names = [name for name in node.input if name in weights and weights[name].ndim == 2]
         if not names or node.op_type not in (*PRODUCTS, "Gather"):
@@ -80,14 +82,27 @@ def quantise(
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         onnx.save(model, prepared)
-        if static:
-            quantize_static(
-                prepared, target, _Texts(map(feed_of, texts)),
-                quant_format=QuantFormat.QDQ, activation_type=QuantType.QUInt8,
-                extra_options={"OpTypesToExcludeOutputQuantization": list(PRODUCTS)}, **options,
-            )  # fmt: skip
-        else:
-            quantize_dynamic(prepared, target, **options)
+        with _quiet():
+            if static:
+                quantize_static(
+                    prepared, target, _Texts(map(feed_of, texts)),
+                    quant_format=QuantFormat.QDQ, activation_type=QuantType.QUInt8,
+                    extra_options={"OpTypesToExcludeOutputQuantization": list(PRODUCTS)}, **options,
+                )  # fmt: skip
+            else:
+                quantize_dynamic(prepared, target, **options)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The quantiser advises on the root logger to prepare the graph, which it does not need."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
 
 
 def has_wide_dot_products() -> bool:

@@ -15,17 +15,19 @@ from metier.evaluate import bootstrap
 from metier.models.table import golds
 from metier.pipeline.load import LABELS
 from metier.pipeline.prepare import Prepared
+from metier.predict.runtime import Runtime
 from metier.run import Run
 from metier.types import Document, Prediction, Span, Target
 
 FILE = "outcomes.parquet"
 
 
-def save_outcomes(prepared: Prepared, path: Path) -> None:
+def save_outcomes(prepared: Prepared, path: Path, runtime: Runtime | None = None) -> None:
     """Gold and predicted labels of the test split (of the validation split where there is none)."""
+    runtime = runtime or prepared.runtime
     split = "test" if prepared.dataset.examples["test"] else "valid"
     table, examples = prepared.tables[split], prepared.dataset.examples[split]
-    predictions = prepared.runtime.decode(table, prepared.runtime.logits(table))
+    predictions = runtime.decode(table, runtime.logits(table))
     rows: list[dict[str, Any]] = []
     for head in prepared.heads:
         there = [index for index, example in enumerate(examples) if head in example.targets]

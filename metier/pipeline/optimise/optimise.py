@@ -1,0 +1,178 @@
+"""A run to a smaller, faster one: step by step through the gate, measured anew, saved beside the old one."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from metier import __version__
+from metier import run as folder
+from metier.data.source import Source
+from metier.errors import MetierError, RecipeError, RunError
+from metier.evaluate.findings import Findings
+from metier.pipeline.load import LABELS, TOKENIZER
+from metier.pipeline.optimise import distil, shrink, static
+from metier.pipeline.optimise.compile import compiled
+from metier.pipeline.optimise.gate import Gate
+from metier.pipeline.optimise.material import material
+from metier.pipeline.optimise.measured import findings, save
+from metier.pipeline.optimise.recover import answers, recover
+from metier.pipeline.prepare import Prepared
+from metier.pipeline.watch import Watch
+from metier.predict.runtime import Runtime
+from metier.recipe import OptimisePart, Recipe
+from metier.run import Run
+
+MILDER = "take away less, recover longer, or allow more with --tolerance"
+
+Shrink = Callable[[Prepared], dict[str, Any]]
+
+
+@dataclass
+class Making:
+    """A run that is being made smaller."""
+
+    prepared: Prepared
+    how: OptimisePart
+    gate: Gate
+    staged: Path
+    watch: Watch
+
+    def steps(self) -> Iterator[tuple[str, Shrink, bool]]:
+        """What is taken away, in order: its name, what does it, and whether a short fit follows."""
+        how, watch = self.how, self.watch
+        if how.layers is not None and how.student == "none":
+            layers = shrink.Layers(how.layers, how.drop)
+            yield f"{how.layers} layers", lambda prepared: shrink.drop_layers(prepared, layers, watch), True
+        if how.heads or how.units:
+            parts = shrink.Parts(1 - how.heads, 1 - how.units)
+            yield "heads and units", lambda prepared: shrink.drop_parts(prepared, parts, watch), True
+        if how.vocabulary:
+            words = shrink.Words((how.unlabelled,) if how.unlabelled else ())
+            yield "vocabulary", lambda prepared: shrink.trim_words(prepared, words, watch), False
+
+    def shrink(self) -> None:
+        """Everything that is taken away, each step through the gate. Raises `RunError` where one costs too much."""
+        if self.how.student == "layers":
+            self._student()
+        steps = list(self.steps())
+        teacher = answers(self.prepared, self.watch) if self.how.recover and any(fit for _, _, fit in steps) else None
+        for name, take, fit in steps:
+            facts = take(self.prepared)
+            if fit and self.how.recover:
+                facts["recovered"] = recover(self.prepared, self.how.recover, self.watch, self.staged, teacher)
+            self.gate.require(name, self.prepared.runtime, facts, MILDER)
+
+    def _student(self) -> None:
+        """A network of fewer layers in the run's place."""
+        depth = self.prepared.network.encoder.depth
+        settings = distil.Distilling(layers=self.how.layers or max(1, depth // 2))
+        self.prepared, facts = distil.distilled(
+            self.prepared, settings, self.how.unlabelled or None, self.staged, self.watch
+        )
+        self.gate.require("student", self.prepared.runtime, facts, "more layers, more --unlabelled texts, --tolerance")
+
+    def finish(self) -> Runtime:
+        """What will answer, written into the new run's folder."""
+        if self.how.student == "static":
+            made = static.distilled(
+                self.prepared, static.Distilling(), self.how.unlabelled or None, self.staged, self.watch
+            )
+            self.prepared = made.prepared
+            self.gate.require("static student", made.runtime, made.cost, "more --unlabelled texts, --tolerance")
+            static.save_static(made.runtime, self.staged)
+            return made.runtime
+        return compiled(self.prepared, self.how, self.gate, self.staged, self.watch)
+
+
+def optimise(
+    run: str | Path,
+    out: str | Path,
+    asked: Mapping[str, Any],
+    watch: Watch,
+    *,
+    data: Source | None = None,
+    threads: int = 0,
+) -> Run:
+    """Makes a smaller, faster run of a run, and hands it over only where it still does what that one did.
+
+    Args:
+        run: a fitted run; it stays as it is.
+        out: the folder of the new one, whose manifest names the old one's version as its `parent`.
+        asked: keys of the recipe's table `optimise`; what is not among them is as the run's own recipe has it.
+        watch: hears of stages, steps and what each of them cost.
+        data: where the run's data is now, if not where its recipe says.
+        threads: of the processor; 0: all.
+
+    Raises:
+        RunError: for a run that cannot be made smaller, a step that costs more than the tolerance, a network that no
+            graph can hold, an engine that is not installed.
+        RecipeError: for settings that exclude each other.
+    """
+    start, known, path = time.perf_counter(), Run.open(run), Path(out)
+    how = Recipe.read(known.path / folder.RECIPE).but(optimise=dict(asked)).optimise
+    _require(how, known, path)
+    before = Findings.read(known.path / "evaluation.json")
+    prepared = material(known, data, watch, device="cpu", threads=threads)
+    staged = folder.stage(path)
+    with folder.claimed(staged):
+        folder.clear(path)
+        try:
+            gate = Gate.of(prepared, how.tolerance, watch)
+            making = Making(prepared, how, gate, staged, watch)
+            making.shrink()
+            runtime = making.finish()
+            recipe = making.prepared.recipe.but(optimise=how.model_dump())
+            recipe.write(staged / folder.RECIPE)
+            seconds = time.perf_counter() - start
+            found = findings(making.prepared, runtime, before, watch)
+            sizes = [_bytes(known.path), _bytes(staged)]
+            optimised = {
+                "parent": known.version,
+                "of": known.path.name,
+                "steps": gate.steps,
+                "bytes": sizes,
+                "seconds": seconds,
+                "tolerance": how.tolerance,
+            }
+            found = replace(
+                found,
+                name=path.name,
+                created=datetime.now(UTC).isoformat(timespec="seconds"),
+                recipe=(staged / folder.RECIPE).read_text(encoding="utf-8"),
+                optimised=optimised,
+            )
+            save(making.prepared, runtime, found, known, staged)
+        except MetierError:
+            shutil.rmtree(staged)
+            raise
+        except OSError as error:
+            raise RunError(
+                f"The run could not be saved in {staged}: {error.strerror}.", hint="free some disk space"
+            ) from error
+        return folder.seal(path, {"metier": __version__, "data": known.manifest.get("data"), "parent": known.version})
+
+
+def _require(how: OptimisePart, known: Run, path: Path) -> None:
+    """Raises `RecipeError` or `RunError` for what cannot be done, before anything is read."""
+    if path.resolve() == known.path.resolve():
+        raise RunError(f"{path} would take the place of what it is made of.", hint="another --out")
+    if how.student == "static" and (how.heads or how.units or how.layers or how.engines):
+        raise RecipeError(
+            "A static student has no layers, heads, units or engines.", expected='student = "static" alone'
+        )
+    if how.mixed and how.precision != "int8":
+        raise RecipeError("mixed keeps parts of a graph of eight bits in float.", expected='precision = "int8"')
+
+
+def _bytes(path: Path) -> int:
+    """What answers, on disk: everything in a run but its reports and records."""
+    kept = (TOKENIZER, LABELS)
+    return sum(
+        file.stat().st_size for file in path.iterdir() if file.suffix in (".onnx", ".safetensors") or file.name in kept
+    )
