@@ -191,6 +191,19 @@ CHINESE: dict[str, str] = {
     OTHER_DATA: "所用数据并非最初训练所用的数据。",
     # a race
     "The race": "方法竞赛",
+    "Made smaller": "压缩",
+    "Made of {of} (version {parent}): {after} MB of {before} MB. Each step was compared with that run on the held-out "
+    "texts and could cost {tolerance} points.": "由 {of}（版本 {parent}）得到：{before} MB 压缩为 {after} MB。"
+    "每一步都在留出文本上与原运行比较，最多允许损失 {tolerance} 个百分点。",
+    "Step": "步骤",
+    "Head": "任务头",
+    "Before": "之前",
+    "After": "之后",
+    "Points": "百分点",
+    "95 % interval": "95% 区间",
+    "Other answers": "答案改变",
+    "Probabilities apart": "概率最大差",
+    "Classes that lost (F1, points)": "下降的类别（F1，百分点）",
     "What each method cost, and what it reached": "各方法的开销与效果",
     "Fitted on all texts, on a part of them (hollow), and without a language model (grey).": (
         "实心：用全部文本训练；空心：只用一部分；灰色：不含语言模型。"

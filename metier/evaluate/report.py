@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
-from metier.evaluate import figures, phrases, race
+from metier.evaluate import figures, optimised, phrases, race
 from metier.evaluate.findings import Findings, HeadFindings, Verdict, verdicts
 from metier.evaluate.phrases import Title
 
@@ -63,6 +63,7 @@ def page(findings: Findings, *, lang: str = "en") -> str:
         backbone=findings.backbone.get("name", "?"),
         heads=[_head(name, head) for name, head in findings.heads.items()],
         race=race.section(findings.race) if findings.race else None,
+        optimised=optimised.section(findings.optimised) if findings.optimised else None,
         training=_training(findings),
         data=_data(findings.data),
         rows=findings.data.get("rows") or {},
