@@ -8,6 +8,8 @@ HOST    ?= 127.0.0.1
 PORT    ?= 8000
 SERVE   ?= 1
 THREADS ?= 1
+# What is installed. Ray is no part of all: make test EXTRAS=all,ray runs the tests of --engine ray, too.
+EXTRAS  ?= all
 TESTS   ?= tests
 DATA    := $(if $(METIER_TEST_DATA),$(METIER_TEST_DATA),$(if $(wildcard ../shared/data/README.md),$(abspath ../shared/data)))
 QUIET   := OMP_NUM_THREADS=$(THREADS) TOKENIZERS_PARALLELISM=false METIER_TEST_DATA="$(DATA)"
@@ -32,7 +34,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 		|| { echo "This Python makes no virtual environments (Debian: apt install python3-venv)."; exit 2; }
 	@echo "Installing Metier and what it needs into $(VENV); the first time takes some minutes ..."
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-input -c constraints.txt -e '.[all]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-input -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $@
 
 demo: $(STAMP)
