@@ -11,7 +11,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from metier.errors import RunError
 from metier.models import backbone as backbones
+from metier.models.backbone import build_encoder, describe_encoder
 from metier.models.encoder import Encoder, Shape
+from metier.models.hub import HubEncoder
 from metier.models.tokeniser import Tokeniser
 from metier.optimise import vocabulary
 from metier.types import Document
@@ -187,3 +189,27 @@ def test_a_tokenizer_of_whole_words_is_refused():
     tokenizer = Tokenizer(models.WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]"))
     with pytest.raises(RunError, match="WordLevel tokenizer cannot be trimmed.*BPE, Unigram, WordPiece"):
         vocabulary.trim(Tokeniser(tokenizer, max_length=32), [Document("a")], {})
+
+
+def test_an_encoder_of_transformers_loses_rows_too(toy_backbone):
+    from transformers import AutoConfig
+
+    whole = Tokeniser(backbones.load_tokenizer(backbones.find(str(toy_backbone))), max_length=64)
+    sizes = {"embedding_size": 16, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = AutoConfig.for_model("electra", vocab_size=whole.tokenizer.get_vocab_size(), intermediate_size=64, **sizes)
+    encoder = HubEncoder.build(config.to_dict()).eval()
+    found = vocabulary.trim(whole, [Document("Berlin gains profit")], {})
+
+    def hidden(tokeniser, encoder):
+        ids = torch.from_numpy(tokeniser.rows([Document("profit gains")]).ids.astype(np.int64))[None]
+        with torch.no_grad():
+            return encoder(ids, torch.ones_like(ids, dtype=torch.bool), torch.zeros_like(ids))
+
+    before = hidden(whole, encoder)
+    vocabulary.cut(encoder, found.kept)
+    again = build_encoder(describe_encoder(encoder)).eval()
+    again.load_state_dict(encoder.state_dict())
+    for one in (encoder, again):
+        assert one.vocabulary == len(found.kept) < len(whole.tokenizer.get_vocab())
+        assert torch.allclose(hidden(found.tokeniser, one), before, atol=1e-6)
+    assert encoder.model.config.pad_token_id == 0

@@ -231,3 +231,14 @@ def test_what_cannot_be_taken_away(prepared, tmp_path, toy_backbone, toy_news):
             step()
     with pytest.raises(RunError, match="ensemble"):
         recover(together, 1, Silent(), tmp_path)
+
+
+def test_a_tagger_is_shrunk_as_well(tmp_path, toy_backbone):
+    data = toy.cities(tmp_path / "cities", rows=30)
+    run = Run.open(fitted(tmp_path / "run", data, toy_backbone, label="tags", epochs=1).run)
+    prepared = material(run, None, Silent())
+    assert trim_words(prepared, Words(), Silent())["vocabulary"][1] < 143
+    assert sum(drop_parts(prepared, Parts(heads=0.5, units=0.5), Silent())["heads"][1]) == 4
+    assert recover(prepared, 1, Silent(), tmp_path, answers(prepared, Silent()))["steps"]
+    drop_layers(prepared, Layers(1), Silent())
+    assert len(prepared.runtime.predict(prepared.tables["test"].documents)) == 10
