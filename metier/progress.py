@@ -104,6 +104,11 @@ def show_findings(findings: Findings, path: Path, stream: IO[str]) -> None:
     )
 
 
+def show_rows(rows: Sequence[Sequence[str]], stream: IO[str]) -> None:
+    """A table whose first row names the columns."""
+    _table(list(rows[0]), [list(row) for row in rows[1:]], stream)
+
+
 def show_race(found: Mapping[str, Any], stream: IO[str]) -> None:
     """The table of a race, who won, and what more labels would buy."""
     from metier.evaluate import race

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,3 +54,31 @@ def optimise(
     typer.echo(f"{made.path}: {after / 1e6:.1f} MB of {before / 1e6:.1f} MB, made of {run}.", err=as_json)
     if as_json:
         print_json({"run": str(made.path), "version": made.version, **optimised})
+
+
+@app.command()
+def bench(
+    run: RunPath,
+    length: Annotated[list[int] | None, typer.Option(help="Tokens of a text; repeatable.")] = None,
+    batch: Annotated[list[int] | None, typer.Option(help="Texts a call; repeatable.")] = None,
+    seconds: Annotated[float, typer.Option(help="What each cell may take.")] = 1.0,
+    page: Annotated[Path, typer.Option(help="Where the page with the pictures goes.")] = Path("bench.html"),
+    threads: Threads = 0,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Measure how fast every runtime of a run is on this machine."""
+    from metier.evaluate.bench_page import render, rows
+    from metier.pipeline.bench import BATCHES, LENGTHS
+    from metier.pipeline.bench import bench as measure
+    from metier.progress import show_rows
+
+    with progress() as watch:
+        found = measure(
+            run, watch, lengths=length or LENGTHS, batches=batch or BATCHES, seconds=seconds, threads=threads
+        ).to_json()
+    render(found, page)
+    show_rows(rows(found), sys.stderr if as_json else sys.stdout)
+    typer.echo(f"page    {page}", err=as_json)
+    if as_json:
+        print_json(found)

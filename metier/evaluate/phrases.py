@@ -191,6 +191,17 @@ CHINESE: dict[str, str] = {
     OTHER_DATA: "所用数据并非最初训练所用的数据。",
     # a race
     "The race": "方法竞赛",
+    "Speed": "速度",
+    "Whole calls, from text to calibrated answer, on this machine.": "本机上的完整调用：从文本到校准后的答案。",
+    "Runtimes": "运行时",
+    "Engine": "引擎",
+    "Seconds to load": "载入秒数",
+    "Memory, MB": "内存（MB）",
+    "On disk, MB": "磁盘（MB）",
+    "Texts of {length} tokens": "{length} 个词元的文本",
+    "All figures": "全部数字",
+    "Tokens": "词元",
+    "Texts a call": "每次调用的文本数",
     "Made smaller": "压缩",
     "Made of {of} (version {parent}): {after} MB of {before} MB. Each step was compared with that run on the held-out "
     "texts and could cost {tolerance} points.": "由 {of}（版本 {parent}）得到：{before} MB 压缩为 {after} MB。"

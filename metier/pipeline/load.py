@@ -27,10 +27,19 @@ RUNTIMES = "runtimes.json"
 """Of a run that `metier optimise` made: what can answer instead of its weights, or there are none."""
 
 
-def runtime(run: Run, recipe: Recipe, *, device: str = "auto", threads: int = 0) -> Runtime:
-    """The runtime of a run: the fastest one that it holds for this machine."""
-    if RUNTIMES in run.manifest["files"] and device in ("auto", "cpu"):
-        return _held(run, recipe, run.json(RUNTIMES), threads)
+def engines(run: Run) -> list[str]:
+    """What can answer for a run here: `torch` where it has weights, and each engine whose library is installed."""
+    files = run.manifest["files"]
+    saved = run.json(RUNTIMES)["engines"] if RUNTIMES in files else []
+    names = [entry["engine"] for entry in saved]
+    here = [name for name in names if name not in ENGINES or ENGINES[name].here()]
+    return [*here, "torch"] if WEIGHTS in files or ADAPTER in files else here
+
+
+def runtime(run: Run, recipe: Recipe, *, device: str = "auto", threads: int = 0, engine: str | None = None) -> Runtime:
+    """The runtime of a run: by `engine`, or the fastest one that it holds for this machine."""
+    if RUNTIMES in run.manifest["files"] and device in ("auto", "cpu") and engine != "torch":
+        return _held(run, recipe, run.json(RUNTIMES), threads, engine)
     if RUNTIMES in run.manifest["files"] and not (run.path / WEIGHTS).is_file():
         raise RunError(f"{run.path} runs on the processor alone, not on {device!r}.", hint="--device cpu")
     from metier.pipeline import weights
@@ -38,13 +47,13 @@ def runtime(run: Run, recipe: Recipe, *, device: str = "auto", threads: int = 0)
     return weights.runtime(run, recipe, device=device, threads=threads)
 
 
-def _held(run: Run, recipe: Recipe, saved: Mapping[str, Any], threads: int) -> Runtime:
-    """A static student, or a compiled graph of a run by the engine that is the fastest here."""
+def _held(run: Run, recipe: Recipe, saved: Mapping[str, Any], threads: int, engine: str | None) -> Runtime:
+    """A static student, or a compiled graph of a run by an engine, without a name by the fastest one here."""
     for entry in saved["engines"]:
         if entry["engine"] == "static":
             return _static(run, recipe, entry["file"])
     entries = [choice.Entry(**entry) for entry in saved["engines"]]
-    here = [entry for entry in entries if ENGINES[entry.engine].here()]
+    here = [entry for entry in entries if ENGINES[entry.engine].here() and engine in (None, entry.engine)]
     if not here:
         packages = sorted({ENGINES[entry.engine].package for entry in entries})
         raise RunError(
