@@ -9,6 +9,7 @@ import weakref
 from dataclasses import replace
 
 import httpx
+import numpy as np
 import pytest
 from folders import HEAP, MB, Cupboard
 from serving import client_of
@@ -16,7 +17,7 @@ from serving import client_of
 from metier.errors import RecipeError
 from metier.serve import Limits, Settings, create_app
 from metier.serve.settings import memory_size
-from metier.serve.shelf import Memory
+from metier.serve.shelf import Memory, resident, tidy
 
 
 @pytest.fixture(autouse=True)
@@ -140,6 +141,27 @@ def test_a_run_that_turns_out_too_large(caplog):
     assert (first.status_code, second.status_code, other) == (503, 503, "1")
     assert cupboards[1].loads == 1, "it is not tried again at once"
     assert int(first.headers["retry-after"]) >= 1 and "the limit of 400 MB does not allow" in caplog.text
+
+
+def test_what_a_run_takes_is_measured_when_it_is_loaded():
+    class Large(Cupboard):
+        def load(self):
+            model = super().load()
+            model.weights = np.ones(12 * MB)  # of 8 bytes
+            return model
+
+    async def scenario():
+        async with client_of([Cupboard("a"), Large("b")], settings(), Memory(resident() + 2**30)) as client:
+            before = resident()
+            said(await ask(client, "b"))
+            grown, memory = resident() - before, client.service.runs["b"].edition.memory
+            client.service.runs["b"].let_go()
+            tidy()
+            return grown, memory, resident() - before
+
+    grown, memory, left = asyncio.run(scenario())
+    assert 90 * MB < memory < 140 * MB and grown > 90 * MB
+    assert left < 20 * MB, "it is given back"
 
 
 def test_amounts_of_memory():

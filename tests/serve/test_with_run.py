@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import shutil
+import threading
+from dataclasses import replace
 
 import httpx
 import pytest
+from commands import refused
 from serving import client_of, served
 
 import metier
+from metier.errors import RunError
+from metier.serve import Limits, Settings
+from metier.serve.source import Folder
 
 TEXTS = ["A good day in Paris", "bad news from Rome", "", "\u0000 \u200b", "word " * 500, "\U0001f680 مرحبا 你好"]
 
@@ -149,3 +156,91 @@ def test_the_command_serves_many(toy_run, other_run):
         assert [list(answer) for answer in found.json()["predictions"]] == [["place"]] * len(TEXTS)
         assert one.stop() == 0
         assert one.process.stderr.read() == ""
+
+
+# -- folders -------------------------------------------------------------------------------------------------------
+def put_in_place(place, run):
+    """Puts a run in the place of another, as `metier train` does: two renames."""
+    new, old = place.with_name("new"), place.with_name(f"{place.name}.replaced")
+    shutil.copytree(run, new)
+    place.rename(old)
+    new.rename(place)
+    shutil.rmtree(old)
+
+
+def test_a_folder_says_what_its_model_says(model, toy_run):
+    folder = Folder(toy_run)
+    assert folder.describe() == model.describe() and folder.name == toy_run.name
+    assert folder.weight() > 1_000 and folder.stamp() == Folder(toy_run).stamp()
+    with pytest.raises(RunError, match="There is no run"):
+        Folder(toy_run.with_name("nothing")).load()
+
+
+def test_a_folder_that_is_just_being_replaced_is_waited_for(tmp_path, toy_run):
+    """To open a run that is not there would undo the replacement, which is how an interrupted one is mended."""
+    place, beside = tmp_path / "news", tmp_path / "news.replaced"
+    shutil.copytree(toy_run, beside)
+    shutil.copytree(toy_run, tmp_path / "new")
+    timer = threading.Timer(0.1, lambda: (tmp_path / "new").rename(place))
+    timer.start()
+    assert Folder(place).describe()["name"] == "news"
+    timer.join()
+    assert beside.is_dir() and place.is_dir()
+
+
+def test_a_run_is_replaced_while_it_is_served(tmp_path, toy_run, other_run, caplog):
+    place = tmp_path / "news"
+    shutil.copytree(toy_run, place)
+    versions = [metier.load(run).describe()["version"] for run in (toy_run, other_run)]
+
+    async def scenario():
+        seen = []
+        patient = Settings(page=False, look_seconds=0.05, limits=replace(Limits(), wait_seconds=60.0))
+        async with client_of(Folder(place, threads=1), patient) as client:
+
+            async def asking():
+                while len(seen) < 2_000 and versions[1] not in seen:
+                    found = await client.post("/v1/predict", json={"texts": TEXTS})
+                    assert found.status_code == 200, found.text
+                    assert len({tuple(one) for one in found.json()["predictions"]}) == 1
+                    seen.append(found.json()["run"])
+
+            clients = [asyncio.create_task(asking()) for _ in range(8)]
+            while len(seen) < 20:
+                await asyncio.sleep(0.01)
+            put_in_place(place, other_run)
+            await asyncio.gather(*clients)
+            weights = place / "model.safetensors"
+            content = bytearray(weights.read_bytes())
+            content[-1] ^= 1
+            weights.write_bytes(content)
+            (place / "manifest.json").write_bytes((place / "manifest.json").read_bytes())
+            broken = await client.post("/v1/runs/news/reload")
+            shutil.rmtree(place)
+            gone = await client.post("/v1/runs/news/reload")
+            last = await client.post("/v1/predict", json={"texts": TEXTS})
+            return seen, broken, gone, last
+
+    seen, broken, gone, last = asyncio.run(scenario())
+    assert list(dict.fromkeys(seen)) == versions
+    assert (broken.status_code, gone.status_code, last.json()["run"]) == (409, 409, versions[1])
+    assert "model.safetensors has changed since it was saved" in caplog.text and "is gone" in caplog.text
+
+
+def test_the_command_keeps_to_a_memory_limit(toy_run, other_run):
+    command = ("-m", "metier.cli", "serve", toy_run, other_run, "--port", "0", "--json", "--memory", "4GB")
+    with served(program=command, announced=lambda line: json.loads(line)["address"]) as one:
+        before = httpx.get(f"{one.url}/v1/runs", timeout=60).json()
+        assert [run["loaded"] for run in before["runs"]] == [True, False] and before["memory"]["limit"] == 4 << 30
+        found = httpx.post(f"{one.url}/v1/runs/places/predict", json={"texts": TEXTS}, timeout=60)
+        assert [list(answer) for answer in found.json()["predictions"]] == [["place"]] * len(TEXTS)
+        after = httpx.get(f"{one.url}/v1/runs", timeout=60).json()
+        assert [run["loaded"] for run in after["runs"]] == [True, True]
+        assert one.stop() == 0
+        assert one.process.stderr.read() == ""
+
+
+def test_a_limit_that_the_run_does_not_fit_in(toy_run):
+    line = refused("serve", toy_run, "--port", "0", "--memory", "1MB")
+    assert f"The run {toy_run.name} needs" in line and "the limit is 1 MB" in line and "Try: --memory" in line
+    assert "no amount of memory" in refused("serve", toy_run, "--memory", "much")
