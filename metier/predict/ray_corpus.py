@@ -122,7 +122,7 @@ class Scorer:
 def _row(
     number: int = 0, first: int = 0, rows: int = 0, content: bytes = b"", error: MetierError | str = ""
 ) -> dict[str, np.ndarray]:
-    """One row as Ray takes it. A mistake travels as text: its user reads one line, not what three machines say of it."""
+    """One row as Ray takes it. A mistake travels as text: one line, not what three machines say of it."""
     said = str(error)
     values = {"number": number, "first": first, "rows": rows, "content": content, "error": said}
     return {

@@ -88,7 +88,11 @@ class Service:
     def admit(self, path: str) -> None:
         """Raises `Problem` 503 where a prediction that is asked at `path` would be refused however short it is: before
         anybody reads what is asked."""
-        run = self.default if path == "/v1/predict" else self.runs.get(path.removeprefix("/v1/runs/").removesuffix("/predict"))
+        run = (
+            self.default
+            if path == "/v1/predict"
+            else self.runs.get(path.removeprefix("/v1/runs/").removesuffix("/predict"))
+        )
         if run is not None:
             run.batcher.admit(1)
 

@@ -109,6 +109,8 @@ class Shelf:
                     await self.renew(run)
                 except Problem as problem:
                     logger.debug("%s was not replaced: %s", run.name, problem.detail)
+                except Exception:
+                    logger.exception("the folder of the run %s cannot be looked at", run.name)
             await self._tidy_up()
 
     async def fetch(self, run: ServedRun) -> None:

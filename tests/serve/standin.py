@@ -105,7 +105,7 @@ def main() -> None:
     # The further runs are of one head and read pairs, so that they can be told from the first.
     heads = {"urgency": ABOUT["heads"]["urgency"]}
     more = [Standin(said.delay, pace=said.pace, name=name, version=name, pair=True, heads=heads) for name in said.run]
-    serve([Standin(said.delay), *more], settings, announce=announce)
+    serve([Standin(said.delay, pace=0 if more else said.pace), *more], settings, announce=announce)
 
 
 if __name__ == "__main__":

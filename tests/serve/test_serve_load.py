@@ -12,7 +12,7 @@ from serving import ROOT, served
 
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.serve_load import KINDS, load
+from benchmarks.serve_load import KINDS, capacity, load, rate, until_ready
 
 
 def settled(one):
@@ -66,3 +66,22 @@ def test_two_runs_at_once_and_clients_that_leave():
         assert 'metier_run_requests_total{run="slow",status="200"}' in metrics
         assert one.stop() == 0
         assert one.process.stderr.read() == ""
+
+
+def test_single_texts_at_a_rate_and_beyond_the_capacity():
+    """The generator of the benchmark: every request has an answer, in time or at once, and memory stays."""
+
+    async def scenario(one):
+        await until_ready(one.url)
+        steady = await rate(one.url, pid=one.process.pid, per_second=20, seconds=1.5)
+        most = await capacity(one.url, seconds=1.0, clients=8)
+        return steady, most, await rate(one.url, pid=one.process.pid, per_second=4 * most, seconds=2.0)
+
+    with served("--pace", "0.02") as one:
+        steady, most, over = asyncio.run(scenario(one))
+        settled(one)
+        assert one.stop() == 0
+        assert one.process.stderr.read() == ""
+    assert set(steady["statuses"]) <= {"200", "503"} and steady["statuses"]["200"] > 5
+    assert 0 < most < 60 and set(over["statuses"]) == {"200", "503"}, "and every 503 says when to come back"
+    assert over["memory_mib"]["end"] - over["memory_mib"]["start"] < 20
