@@ -9,8 +9,10 @@ from typing import Any
 
 from torch import nn
 
-from metier.errors import RecipeError
+from metier.errors import BackboneError, RecipeError
 from metier.models.adapters import FOLDING, fold
+from metier.models.adapters.bottleneck import Bottleneck
+from metier.models.adapters.tokens import Grown
 from metier.models.encoder import Encoder
 from metier.models.hub import HubEncoder
 from metier.models.network import Network
@@ -44,10 +46,8 @@ def chosen(depth: int, layers: int | Sequence[int]) -> tuple[int, ...]:
 def student(teacher: Network, layers: Sequence[int]) -> Network:
     """A network of the same width with these layers of another and its embeddings and heads; it shares no weights.
 
-    What `lora` or `adalora` put beside the teacher is folded in. The tasks are copies: calibrating one network says
-    nothing of the other.
-
-    Raises `RecipeError` where another adapter stands beside the layers.
+    What `lora` or `adalora` put beside the teacher is folded in; of other adapters the student knows nothing at first.
+    The tasks are copies: calibrating one network says nothing of the other.
     """
     encoder = with_layers(_plain(teacher.encoder), layers)
     tasks = {name: copy.copy(task) for name, task in teacher.tasks.items()}
@@ -58,22 +58,29 @@ def student(teacher: Network, layers: Sequence[int]) -> Network:
 
 
 def _plain(encoder: Encoder | HubEncoder) -> Encoder | HubEncoder:
-    """A copy whose weights are its own and whole."""
-    adapter = encoder.adapter
-    if adapter is not None and adapter.method not in FOLDING:
-        raise RecipeError(
-            f"The layers of a run of the method {adapter.method!r} are those of its backbone; a student of them would "
-            "know nothing of the task.",
-            expected="a run with whole weights, or one of lora or adalora",
-        )
+    """A copy whose weights are its own, without anything beside its layers."""
     found = copy.deepcopy(encoder)
-    if found.adapter is not None:
+    if found.adapter is not None and found.adapter.method in FOLDING:
         fold(found)
+    elif found.adapter is not None:
+        _strip(found)
     for name, weight in found.named_parameters():
         if name in found.frozen_weights:
             weight.data = weight.data.clone()
     found.frozen_weights = {}
     return found
+
+
+def _strip(encoder: Encoder | HubEncoder) -> None:
+    """Takes away what cannot become part of the weights: bottlenecks, keys and values, virtual tokens."""
+    for name, part in list(encoder.named_modules()):
+        if isinstance(part, Bottleneck):
+            encoder.set_submodule(name, part.base_layer)
+    encoder.prompt = encoder.adapter = None
+    if isinstance(encoder, Encoder):
+        encoder.before = None
+    if isinstance(encoder.words, Grown):
+        encoder.replace_words(encoder.words.whole())
 
 
 def with_layers(encoder: Encoder | HubEncoder, layers: Sequence[int]) -> Encoder | HubEncoder:
@@ -103,6 +110,9 @@ def _rebuilt(encoder: HubEncoder, layers: Sequence[int]) -> HubEncoder:
         elif int(number[1]) in places:
             start, end = number.span(1)
             state[f"{name[:start]}{places[int(number[1])]}{name[end:]}"] = weight
-    found.model.load_state_dict(state)
+    missing, unknown = found.model.load_state_dict(state, strict=False)
+    odd = [*(name for name in missing if "pooler" not in name), *unknown]  # a masked-language model has no pooler
+    if odd:
+        raise BackboneError(f"A {known.model_type} with fewer layers is another network: {odd[0]} does not fit it.")
     found.added = encoder.added
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -50,9 +51,9 @@ class StaticRuntime(Runtime):
         arrays: Mapping[str, np.ndarray],
     ) -> None:
         super().__init__(tasks, endless(tokeniser), floors)
-        self.bags, self.arrays = bags, dict(arrays)
-        self._vectors = self.arrays["vectors"].astype(np.float32)
-        self._weights = self.arrays["weights"].astype(np.float32)
+        self.bags = bags
+        self.arrays = {name: array.astype(np.float32, copy=False) for name, array in arrays.items()}
+        self._vectors, self._weights = self.arrays["vectors"], self.arrays["weights"]
         heads = [(self.arrays[f"heads.{at}"], self.arrays[f"heads.{at}.bias"]) for at in range(len(self.tasks))]
         self._out = np.concatenate([weight for weight, _ in heads]).T.copy()
         self._bias = np.concatenate([bias for _, bias in heads])
@@ -95,7 +96,7 @@ class StaticRuntime(Runtime):
 
     def describe(self) -> dict[str, object]:
         """As `Runtime.describe`."""
-        return {"engine": "static", "precision": "fp32", "threads": 1, "device": "cpu"}
+        return {"engine": "static", "precision": "fp32", "threads": os.cpu_count() or 1, "device": "cpu"}
 
     def _heads(self, pooled: np.ndarray) -> list[np.ndarray]:
         """The logits of every head, `(texts, labels)` each: one product for all."""
@@ -159,7 +160,8 @@ def _cut(table: Table) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 def write(runtime: StaticRuntime) -> bytes:
     """The table and the heads as one safetensors file."""
-    return bytes(save(runtime.arrays, {"bags": json.dumps(asdict(runtime.bags))}))
+    arrays = {**runtime.arrays, "vectors": runtime.arrays["vectors"].astype(np.float16)}  # which they were before
+    return bytes(save(arrays, {"bags": json.dumps(asdict(runtime.bags))}))
 
 
 def read(file: Path, tasks: Mapping[str, Task], tokeniser: Tokeniser, floors: Mapping[str, float]) -> StaticRuntime:

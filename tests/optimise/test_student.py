@@ -93,7 +93,7 @@ def test_fewer_layers_compute_what_these_would(ours, toy_backbone):
     assert upper.encoder.depth == 2 and len(states_of(teacher, batch)) == 4
 
 
-def test_lora_is_folded_in_and_other_adapters_are_refused(toy_backbone):
+def test_lora_is_folded_in(toy_backbone):
     terms, batch = scene(toy_backbone, "classify")
     found = backbone.find(str(toy_backbone))
     attach(terms.network.encoder, "lora", AdapterPart(), found)
@@ -105,10 +105,24 @@ def test_lora_is_folded_in_and_other_adapters_are_refused(toy_backbone):
     with torch.no_grad():
         wanted = terms.network.eval()(batch)["classify"]
         np.testing.assert_allclose(whole.eval()(batch)["classify"], wanted, atol=1e-5)
-    terms, _ = scene(toy_backbone, "classify")
-    attach(terms.network.encoder, "adapter", AdapterPart(), found)
-    with pytest.raises(RecipeError, match="backbone"):
-        student(terms.network, (1,))
+
+
+@pytest.mark.parametrize("method", ["adapter", "prefix", "prompt"])
+def test_other_adapters_are_left_behind(method, toy_backbone):
+    terms, batch = scene(toy_backbone, "classify")
+    plain = student(terms.network, (1, 2)).eval()
+    attach(terms.network.encoder, method, AdapterPart(tokens=4), backbone.find(str(toy_backbone)))
+    with torch.no_grad():
+        for weight in terms.network.encoder.adapter.weights().values():
+            torch.nn.init.normal_(weight, std=0.5)
+        if method == "adapter":  # whose norms are its own, and stay
+            plain = student(terms.network, (1, 2)).eval()
+        found = student(terms.network, (1, 2)).eval()
+        assert found.encoder.adapter is None and terms.network.encoder.adapter is not None
+        assert [name for name, _ in found.named_parameters()] == [name for name, _ in plain.named_parameters()]
+        said = found(batch)["classify"]
+        assert torch.equal(said, plain(batch)["classify"])
+        assert not torch.allclose(said, terms.network.eval()(batch)["classify"])
 
 
 # -- what it is held to ------------------------------------------------------------------------------------------

@@ -8,13 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import ceil, sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from metier import run as folder
+from metier.data.augment.copies import Plan, copies
+from metier.data.augment.sources import Sources
 from metier.errors import RecipeError
 from metier.evaluate import phrases
+from metier.models.ensemble import Ensemble
 from metier.models.machine import seeded
 from metier.models.network import Network
 from metier.models.table import Table
@@ -29,11 +32,14 @@ from metier.recipe import AugmentPart, EnsemblePart, Recipe, RegularisePart, Sem
 from metier.train import weights
 from metier.train.distil import LABELS, Teacher, taught
 from metier.train.matching import Matching, Measure, Tutor
+from metier.types import Example
 
 FOLDER = "student"
 """Of the fit, inside that of the checkpoints."""
 EFFORT, EPOCHS = 300.0, (4, 40)
 """Epochs are `effort / sqrt(updates an epoch)` within these bounds: a student has more to learn than a head."""
+KINDS, CHANGED = ("deletions", "swaps"), 0.2
+"""How copies of texts are changed, and the share of their words."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class Distilling:
         epochs: of the labelled and the further texts together; `None`: many for few texts, few for many.
         rate: the learning rate of the encoder, and `head_rate` that of the heads.
         batch: rows a batch.
+        copies: of each text with words left out or exchanged, for the teacher to speak of, too.
     """
 
     layers: int | tuple[int, ...] = 3
@@ -60,6 +67,7 @@ class Distilling:
     rate: float = 3e-4
     head_rate: float = 1e-3
     batch: int = 32
+    copies: int = 0
 
 
 def distilled(
@@ -88,7 +96,7 @@ def distilled(
     network = student(teacher.network, layers)
     runtime = teacher.runtime
     fresh = TorchRuntime(network, runtime.tokeniser, teacher.machine, runtime.floors)
-    lesson = with_further(replace(teacher, runtime=fresh, notes=list(teacher.notes)), unlabelled)
+    lesson = with_further(replace(teacher, runtime=fresh, notes=list(teacher.notes)), unlabelled, settings.copies)
     train = lesson.tables["train"]
     how = {
         "learning_rate": settings.rate,
@@ -118,16 +126,24 @@ def distilled(
     return _run(teacher, lesson), cost
 
 
-def with_further(prepared: Prepared, source: Any | None) -> Prepared:
-    """The run with its further texts, or those of a source, behind the labelled ones of its training table."""
+def with_further(prepared: Prepared, source: Any | None, number: int = 0) -> Prepared:
+    """The run with its further texts, or those of a source, behind the labelled ones of its training table.
+
+    Behind them in turn come `number` copies of every text, half of them with words left out, half with words
+    exchanged. They have no label: the teacher says what has become of them (Jiao et al. 2020, section 3.3).
+    """
     if source is not None:
         found = further_texts(prepared.recipe, prepared.dataset, prepared.runtime, source)
         prepared = replace(prepared, further=found)
-    if prepared.further is None:
+    if prepared.further is None and not number:
         return prepared
-    parts = {**prepared.dataset.examples}
-    parts["train"] = [*parts["train"], *prepared.further.examples]
-    dataset = replace(prepared.dataset, examples=parts)
+    train = [*prepared.dataset.examples["train"], *(prepared.further.examples if prepared.further else [])]
+    plans = [
+        Plan(kind, CHANGED, prepared.recipe.seed, number // 2 + (number % 2 > at)) for at, kind in enumerate(KINDS)
+    ]
+    made = [copy.example for plan in plans for copy in copies(train, plan, Sources()) if copy is not None]
+    everything = [*train, *(Example(example.document, {}, "train") for example in made)]
+    dataset = replace(prepared.dataset, examples={**prepared.dataset.examples, "train": everything})
     return replace(
         prepared, dataset=dataset, tables={**prepared.tables, "train": table_of(dataset, "train", prepared.runtime)}
     )
@@ -188,7 +204,7 @@ def _learn(
     """The fit itself, with a teacher beside it or with the answers that it gave before."""
     settings, layers = asked
     whole = teacher.runtime.network
-    if settings.hidden and isinstance(whole, Network) and not isinstance(teacher.runtime, Prompted):
+    if settings.hidden and not isinstance(teacher.runtime, Prompted) and _has_states(whole):
         matching = Matching(settings.hidden, settings.measure, settings.temperature, settings.labels)
         tutor = Tutor(whole, lesson.network, layers, lesson.machine, matching)
         try:
@@ -198,6 +214,11 @@ def _learn(
     said = answers(teacher, lesson.tables["train"], watch)
     said = replace(said, temperature=settings.temperature, labels=settings.labels)
     return descend(replace(lesson, teacher=said), place, watch)
+
+
+def _has_states(whole: Network | Ensemble) -> TypeGuard[Network]:
+    """Whether a teacher has the states of one network, token by token: virtual tokens would stand among them."""
+    return isinstance(whole, Network) and whole.encoder.prompt is None
 
 
 def answers(teacher: Prepared, table: Table, watch: Watch) -> Teacher:

@@ -26,7 +26,7 @@ from metier.train.distil import Teacher
 
 FOLDER = "static"
 """Of the fit, inside that of the checkpoints."""
-EFFORT, EPOCHS = 600.0, (5, 80)
+EFFORT, EPOCHS = 250.0, (4, 60)
 """Of the epochs, as in `distil`: they cost next to nothing."""
 TOKENS = 65_536
 """Of a batch: a token is a row of a table, no layer computes it."""
@@ -43,6 +43,7 @@ class Distilling:
         epochs: of the labelled and the further texts together; `None`: many for few texts, few for many.
         rate: the learning rate of vectors, weights and hidden layer, and `head_rate` that of the heads.
         batch: texts a batch.
+        copies: of each text with words left out or exchanged, for the teacher to speak of, too.
     """
 
     plan: Plan = field(default_factory=Plan)
@@ -52,6 +53,7 @@ class Distilling:
     rate: float = 2e-3
     head_rate: float = 2e-3
     batch: int = 64
+    copies: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def distilled(teacher: Prepared, settings: Distilling, unlabelled: Any | None, s
         DataError: for a source without texts.
     """
     require(teacher.heads)
-    teacher = with_further(teacher, unlabelled)
+    teacher = with_further(teacher, unlabelled, settings.copies)
     table, words = teacher.tables["train"], teacher.network.encoder.vocabulary
     watch.stage("tokens", words)
     with seeded(teacher.recipe.seed):
