@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from metier.optimise.student import with_layers
 
 BLOCK = 8
 """Units are taken away in blocks of so many: kernels multiply matrices of such widths."""
+Comparison = Literal["layer", "raw", "norm"]
+"""How the importance of heads and units of different layers is compared; see `kept`."""
 ROWS, TOKENS = 32, 4096
 """Of a batch whose gradients are taken."""
 
@@ -163,15 +165,24 @@ def _multiplied(factors: Tensor, module: nn.Module, inputs: tuple[Tensor, ...]) 
     return (apart * factors[:, None, :, None]).view_as(inputs[0])
 
 
-def kept(scores: Sequence[np.ndarray], share: float, block: int = 1) -> list[np.ndarray]:
-    """Which heads or units of each layer stay, ascending: the most important `share` of all, at least a block a layer.
+def kept(scores: Sequence[np.ndarray], share: float, block: int = 1, compare: Comparison = "layer") -> list[np.ndarray]:
+    """Which heads or units of each layer stay, ascending: the most important `share`, at least a block a layer.
 
-    The scores of a layer are divided by their l2 norm before layers are compared (Molchanov et al. 2017, sec. 2.2).
+    Args:
+        scores: of the heads, or the units, of each layer.
+        share: what stays.
+        block: how many go together.
+        compare: `layer`: each layer keeps the same share; `raw`: layers are compared by scores as they are (Molchanov
+            et al. 2019); `norm`: by scores divided by the l2 norm of their layer (Molchanov et al. 2017; Michel, Levy
+            & Neubig 2019).
     """
+    if compare == "layer" and len(scores) > 1:
+        return [one for score in scores for one in kept([score], share, block)]
     orders = [np.argsort(-score, kind="stable") for score in scores]
+    norms = [(float(np.linalg.norm(score)) or 1.0) if compare == "norm" else 1.0 for score in scores]
     blocks = [
-        (start > 0, -float(score[order[start : start + block]].mean() / (np.linalg.norm(score) or 1.0)), start, layer)
-        for layer, (score, order) in enumerate(zip(scores, orders, strict=True))
+        (start > 0, -float(score[order[start : start + block]].mean()) / norm, start, layer)
+        for layer, (score, order, norm) in enumerate(zip(scores, orders, norms, strict=True))
         for start in range(0, len(order), block)
     ]
     wanted = max(len(scores), round(share * len(blocks)))

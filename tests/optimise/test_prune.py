@@ -154,13 +154,22 @@ def test_importance_needs_labels(network, table):
 
 def test_the_least_important_go_and_no_layer_is_left_without():
     scores = [np.array([9.0, 8.0, 7.0, 6.0]), np.array([1.0, 1.0, 1.0, 9.0])]
-    assert [list(own) for own in prune.kept(scores, 0.5)] == [[0, 1, 2], [3]]
-    assert [list(own) for own in prune.kept(scores, 0.0)] == [[0], [3]]
-    assert [list(own) for own in prune.kept(scores, 1.0)] == [[0, 1, 2, 3]] * 2
-    assert [list(own) for own in prune.kept([np.zeros(4), np.zeros(4)], 0.5)] == [[0, 1], [0, 1]]
+
+    def left(share, compare, given=scores):
+        return [own.tolist() for own in prune.kept(given, share, compare=compare)]
+
+    assert left(0.5, "norm") == left(0.5, "raw") == [[0, 1, 2], [3]]
+    assert left(0.5, "layer") == [[0, 1], [0, 3]]
+    tall = [scores[0], scores[1] * 5]
+    assert left(0.5, "norm", tall) == [[0, 1, 2], [3]] and left(0.5, "raw", tall) == [[0, 1, 2], [3]]
+    assert left(0.5, "raw", [scores[0], scores[1] * 8]) == [[0, 1], [0, 3]]
+    for compare in ("layer", "raw", "norm"):
+        assert left(0.0, compare) == [[0], [3]] and left(1.0, compare) == [[0, 1, 2, 3]] * 2
+        assert left(0.5, compare, [np.zeros(4), np.zeros(4)]) == [[0, 1], [0, 1]]
     units = [np.arange(20.0), np.arange(20.0)[::-1] ** 4]
-    found = prune.kept(units, 0.5, block=8)
+    found = prune.kept(units, 0.5, 8, "norm")
     assert [len(own) for own in found] == [16, 8] and list(found[0]) == list(range(4, 20))
+    assert [len(own) for own in prune.kept(units, 0.6, 8)] == [16, 16]
 
 
 def test_ablation_takes_the_layer_that_costs_least(network, table):

@@ -29,6 +29,12 @@ def fitted(out, data, backbone, **settings):
     return metier.train(data, out=out, **settings)
 
 
+def recipe(backbone, heads, **parts):
+    parts |= {"heads": heads, "model": {"backbone": str(backbone), "max_length": 32}}
+    parts |= {"train": {"epochs": 1.0, "threads": 1}}
+    return Recipe.parse({**parts, "evaluate": {"baselines": False, "suspects": False, "resamples": 20}})
+
+
 class Told(Silent):
     """Remembers what was said."""
 
@@ -63,6 +69,17 @@ def test_data_that_changed_or_is_gone(tmp_path, toy_backbone):
     with pytest.raises(RunError, match="not there any more.*--data"):
         material(run, None, Silent())
     assert not material(run, moved, Silent()).notes
+
+
+def test_heads_with_files_of_their_own_need_no_other(tmp_path, toy_backbone):
+    files = {name: toy.news(tmp_path / f"{name}.csv", seed=seed) for seed, name in enumerate(("place", "sentiment"))}
+    heads = {name: {"column": name, "path": str(file)} for name, file in files.items()}
+    run = train(recipe(toy_backbone, heads), out=tmp_path / "run", source=None, watch=Silent())
+    found = material(run, None, Silent())
+    assert len(found.tables["train"].rows) == 144 and not found.notes
+    files["place"].unlink()
+    with pytest.raises(RunError, match="there is no .*place.csv.*put it back"):
+        material(run, None, Silent())
 
 
 def test_a_table_in_memory_is_asked_for(tmp_path, toy_backbone):
@@ -153,7 +170,7 @@ def test_layers_are_dropped(how, prepared, toy_run, tmp_path):
 
 
 def test_heads_and_units_are_dropped(prepared, toy_run, tmp_path):
-    facts = drop_parts(prepared, Parts(heads=0.5, units=0.25, rows=40), Silent())
+    facts = drop_parts(prepared, Parts(heads=0.5, units=0.25, rows=40, compare="norm"), Silent())
     (old_heads, heads), (old_units, units) = facts["heads"], facts["units"]
     assert old_heads == [4, 4] and sum(heads) == 4 and min(heads) >= 1
     assert old_units == [64, 64] and sum(units) == 32 and all(count % 8 == 0 for count in units)
@@ -216,15 +233,9 @@ def test_what_cannot_be_taken_away(prepared, tmp_path, toy_backbone, toy_news):
         drop_layers(prepared, Layers(3), Silent())
     with pytest.raises(RecipeError, match="share of 0.0 of the heads"):
         drop_parts(prepared, Parts(heads=0.0), Silent())
-    parts = {
-        "data": {"path": str(toy_news)},
-        "heads": {"sentiment": {"column": "sentiment"}},
-        "model": {"backbone": str(toy_backbone), "max_length": 32},
-        "ensemble": {"members": 2},
-        "train": {"epochs": 1.0, "threads": 1},
-        "evaluate": {"baselines": False, "suspects": False, "resamples": 20},
-    }
-    run = train(Recipe.parse(parts), out=tmp_path / "run", source=None, watch=Silent())
+    heads = {"sentiment": {"column": "sentiment"}}
+    parts = {"data": {"path": str(toy_news)}, "ensemble": {"members": 2}}
+    run = train(recipe(toy_backbone, heads, **parts), out=tmp_path / "run", source=None, watch=Silent())
     together = material(run, None, Silent())
     for step in (lambda: drop_layers(together, Layers(1), Silent()), lambda: trim_words(together, Words(), Silent())):
         with pytest.raises(RunError, match="ensemble.*distil"):
@@ -235,10 +246,32 @@ def test_what_cannot_be_taken_away(prepared, tmp_path, toy_backbone, toy_news):
 
 def test_a_tagger_is_shrunk_as_well(tmp_path, toy_backbone):
     data = toy.cities(tmp_path / "cities", rows=30)
-    run = Run.open(fitted(tmp_path / "run", data, toy_backbone, label="tags", epochs=1).run)
+    run = Run.open(fitted(tmp_path / "run", data, toy_backbone, label="spans", epochs=1).run)
     prepared = material(run, None, Silent())
     assert trim_words(prepared, Words(), Silent())["vocabulary"][1] < 143
     assert sum(drop_parts(prepared, Parts(heads=0.5, units=0.5), Silent())["heads"][1]) == 4
     assert recover(prepared, 1, Silent(), tmp_path, answers(prepared, Silent()))["steps"]
     drop_layers(prepared, Layers(1), Silent())
     assert len(prepared.runtime.predict(prepared.tables["test"].documents)) == 10
+
+
+def test_runs_without_weights_of_their_own_are_refused(toy_run):
+    run = Run.open(toy_run)
+    run.manifest["files"]["prompt.json"] = ""
+    with pytest.raises(RunError, match="asks a language model"):
+        material(run, None, Silent())
+    run = Run.open(toy_run)
+    del run.manifest["files"]["model.safetensors"]
+    with pytest.raises(RunError, match="made smaller already"):
+        material(run, None, Silent())
+
+
+def test_an_adapter_that_cannot_be_folded_may_teach(tmp_path, toy_backbone, toy_news):
+    model = fitted(tmp_path / "run", toy_news, toy_backbone, method="prefix", epochs=1)
+    prepared = material(Run.open(model.run), None, Silent(), teaches=True)
+    assert prepared.network.encoder.adapter is not None
+    documents = prepared.tables["test"].documents
+    assert prepared.runtime.predict(documents) == model.runtime.predict(documents)
+    for step, settings in ((drop_parts, Parts(heads=0.5)), (drop_layers, Layers(1)), (trim_words, Words())):
+        with pytest.raises(RunError, match="adapter \\(prefix\\)"):
+            step(prepared, settings, Silent())

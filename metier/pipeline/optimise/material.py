@@ -106,9 +106,10 @@ def _require_weights(run: Run, teaches: bool) -> None:
 def _source(run: Run, recipe: Recipe, data: Source | None) -> tuple[Source, bool]:
     """Where the data of `data.path` is, and whether it is another than that of the fit."""
     source = recipe.data.path if data is None else data
-    if is_path(source) and not str(source):
+    named = all(head.path and head.path != recipe.data.path for head in recipe.heads.values())
+    if is_path(source) and not str(source) and not named:
         raise RunError(f"{run.path} was fitted on a table in memory.", hint="--data with a file that holds it")
-    files = [(source, "--data with where it is now")] if is_path(source) else []
+    files = [(source, "--data with where it is now")] if is_path(source) and not named else []
     files += [(head.path, "put it back") for head in recipe.heads.values() if head.path]
     for file, hint in files:
         if not Path(file).expanduser().exists():

@@ -48,11 +48,13 @@ class Parts:
         heads: the share of all heads that is left, at least one a layer.
         units: the share of all units that is left, in blocks of eight, at least one block a layer.
         rows: training rows that say which of them matter.
+        compare: how layers are compared; see `prune.kept`.
     """
 
     heads: float = 1.0
     units: float = 1.0
-    rows: int = 4_000
+    rows: int = 1_000
+    compare: prune.Comparison = "layer"
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,9 @@ def drop_parts(prepared: Prepared, settings: Parts, watch: Watch) -> Facts:
     found = prune.importance(network, table, prepared.loss_options(), weights, watch.tick)
     old = encoder.shape.sizes
     prune.cut(
-        encoder, prune.kept(found.heads, settings.heads), prune.kept(found.units, settings.units, block=prune.BLOCK)
+        encoder,
+        prune.kept(found.heads, settings.heads, compare=settings.compare),
+        prune.kept(found.units, settings.units, prune.BLOCK, settings.compare),
     )
     counts = {
         name: [[sizes[at] for sizes in shape] for shape in (old, encoder.shape.sizes)]
@@ -128,11 +132,14 @@ def trim_words(prepared: Prepared, settings: Words, watch: Watch) -> Facts:
 
 
 def _single(prepared: Prepared) -> Network:
-    """The network that is to be made smaller. Raises `RunError` for an ensemble."""
+    """The network that is to be made smaller. Raises `RunError` for an ensemble, and where an adapter is beside it."""
     if isinstance(prepared.runtime.network, Ensemble):
         raise RunError(
             "Of an ensemble nothing can be taken away: its members share parts.", hint="distil it into one network"
         )
+    adapter = prepared.network.encoder.adapter
+    if adapter is not None:
+        raise RunError(f"Beside the weights stands an adapter ({adapter.method}).", hint="distil the run")
     return prepared.network
 
 
