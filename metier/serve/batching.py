@@ -130,12 +130,13 @@ class Batcher(Generic[P]):
         if not self.pace.known:
             return
         ahead = self._turns.ahead(self.share)
-        # A batch may always be waited for, or a slow model could not be used at all, and so may any one request: who
-        # sends many texts shuts out nobody.
-        most = max(self._limits.batch_texts, self._longest)
-        bound = max(self._limits.wait_seconds, self._seconds(most, int(most * self._mean)))
+        # The batch that it would be in takes its time as well. One batch may always be ahead, or a slow model could not
+        # be used at all, and so may any one request: who sends many texts shuts out nobody.
+        full = self.pace.seconds(self._limits.batch_texts, int(self._limits.batch_texts * self._mean))
+        longest = self._seconds(self._longest, int(self._longest * self._mean))
+        bound = max(self._limits.wait_seconds - full, full, longest)
         if ahead > bound:
-            raise overloaded(f"A text would have to wait for {ahead:.2g} seconds.", ahead - bound)
+            raise overloaded(f"An answer would take {ahead + full:.2g} seconds.", ahead - bound)
 
     async def submit(self, documents: Sequence[Document]) -> Reply[P]:
         """The predictions of one request, in its order.

@@ -35,8 +35,8 @@ class Limits:
     """Of a batch, as the pace of its run foretells it: for so long one run keeps the others waiting."""
     fill_seconds: float = 0.005
     """For how long at most a batch waits to be fuller, under load; a quarter of the time that it takes, if less."""
-    wait_seconds: float = 0.15
-    """What is foretold to wait longer is refused with 503; of a slow run, what waits longer than a full batch takes."""
+    wait_seconds: float = 0.2
+    """What is foretold to be answered later is refused with 503; of a slow run, what comes behind a full batch."""
     request_seconds: float = 30.0
     """For how long a request waits while the model answers nobody. While it does, even a slow one is waited for."""
     body_seconds: float = 10.0
