@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from metier.errors import RunError
+from metier.errors import RecipeError, RunError, nearest
 from metier.models.table import Arrays
 
 
@@ -112,7 +112,9 @@ ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (OpenVino,
 
 
 def known(name: str) -> type[Engine]:
-    """An engine whose library is here. Raises `RunError` where it is not."""
+    """An engine whose library is here. Raises `RecipeError` for another name, `RunError` where it is not installed."""
+    if name not in ENGINES:
+        raise RecipeError(f"There is no engine {name!r}.{nearest(name, ENGINES)}", expected=" or ".join(ENGINES))
     engine = ENGINES[name]
     if not engine.here():
         raise RunError(

@@ -21,7 +21,7 @@ from metier.pipeline.optimise.gate import Gate, logits_apart
 from metier.pipeline.prepare import Prepared
 from metier.pipeline.watch import Watch
 from metier.predict.compiled import Compiled
-from metier.predict.engines import ENGINES, OnnxRuntime, known
+from metier.predict.engines import ENGINES, OnnxRuntime
 from metier.predict.runtime import Runtime
 from metier.recipe import OptimisePart
 from metier.types import Document
@@ -136,7 +136,7 @@ def compiled(prepared: Prepared, how: OptimisePart, gate: Gate, staged: Path, wa
     Raises:
         RunError: for an engine that is not installed, a network that no graph can hold, a graph that costs too much.
     """
-    engines = [known(name).name for name in how.engines] or [name for name, engine in ENGINES.items() if engine.here()]
+    engines = how.engines or [name for name, engine in ENGINES.items() if engine.here()]
     compiler, target = Compiler(prepared, how, gate, staged, watch), staged / GRAPH
     watch.say("Writing the graph.")
     compiler.floats()

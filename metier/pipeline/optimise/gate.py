@@ -70,7 +70,7 @@ class Gate:
         found = self.measured(runtime)
         heads = {name: asdict(one) for name, one in found.items()}
         failed = lost(found, self.tolerance)
-        self.steps.append({"step": step, "heads": heads, "passed": not failed, **facts})
+        self.steps.append({"step": step, "heads": heads, "passed": not failed, "facts": facts})
         for name, one in found.items():
             low, high = one.interval
             self.watch.say(

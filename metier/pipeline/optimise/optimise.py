@@ -24,6 +24,7 @@ from metier.pipeline.optimise.measured import findings, save
 from metier.pipeline.optimise.recover import answers, recover
 from metier.pipeline.prepare import Prepared
 from metier.pipeline.watch import Watch
+from metier.predict import engines
 from metier.predict.runtime import Runtime
 from metier.recipe import OptimisePart, Recipe
 from metier.run import Run
@@ -162,6 +163,8 @@ def _require(how: OptimisePart, known: Run, path: Path) -> None:
     """Raises `RecipeError` or `RunError` for what cannot be done, before anything is read."""
     if path.resolve() == known.path.resolve():
         raise RunError(f"{path} would take the place of what it is made of.", hint="another --out")
+    for name in how.engines:
+        engines.known(name)
     if how.student == "static" and (how.heads or how.units or how.layers or how.engines):
         raise RecipeError(
             "A static student has no layers, heads, units or engines.", expected='student = "static" alone'

@@ -1,0 +1,204 @@
+"""A run made smaller, whole: through the gate, saved, loaded without torch, and refused where it got worse."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+import toy
+
+import metier
+from metier.errors import RecipeError, RunError
+from metier.evaluate.findings import Findings
+from metier.optimise import quantise as quantising
+from metier.pipeline.optimise import compile as compiling
+from metier.pipeline.optimise.optimise import optimise
+from metier.pipeline.watch import Silent
+from metier.run import Run
+
+TEXTS = ["Berlin gains record profit", "Oslo sinks, weak results", "Lima"]
+FREE = {"tolerance": 100.0}
+
+
+def files(path):
+    return {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
+
+
+def apart(one, other):
+    return max(abs(a[name].score - b[name].score) for a, b in zip(one, other, strict=True) for name in a)
+
+
+@pytest.fixture(scope="module")
+def small(toy_run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("small") / "run"
+    optimise(toy_run, out, FREE, Silent(), threads=1)
+    return out
+
+
+def test_a_graph_says_what_the_network_says(toy_run, tmp_path):
+    before = files(toy_run)
+    made = optimise(toy_run, tmp_path / "run", {"precision": "fp32"}, Silent(), threads=1)
+    assert files(toy_run) == before
+    assert made.manifest["parent"] == Run.open(toy_run).version
+    assert not (made.path / "model.safetensors").exists() and not (made.path / "float.onnx").exists()
+    first, second = (metier.load(path, threads=1).predict(TEXTS) for path in (toy_run, made.path))
+    assert [{name: one.label for name, one in row.items()} for row in first] == [
+        {name: one.label for name, one in row.items()} for row in second
+    ]
+    assert apart(first, second) < 1e-3
+
+
+def test_eight_bits(small, toy_run):
+    model = onnx.load(small / "model.onnx")
+    kinds = {node.op_type for node in model.graph.node}
+    assert kinds & {"MatMulInteger", "DynamicQuantizeLinear", "QuantizeLinear"}
+    first, second = (metier.load(path, threads=1).predict(TEXTS) for path in (toy_run, small))
+    assert 0 < apart(first, second) < 0.2
+    steps = Findings.read(small / "evaluation.json").optimised["steps"]
+    assert [step["step"] for step in steps] == ["int8"] and set(steps[0]["heads"]) == {"sentiment", "place"}
+    assert steps[0]["heads"]["sentiment"]["texts"] == 48
+    assert "Made smaller" in (small / "report.html").read_text()
+
+
+def test_no_torch_is_needed(small):
+    said = f"""
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "transformers", "onnx", "peft"):
+            raise ImportError(name)
+import polars, metier
+sys.meta_path.insert(0, Blocked())
+model = metier.load({str(small)!r}, threads=1)
+print(model.predict({TEXTS!r})[0]["sentiment"].label, "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [metier.load(small, threads=1).predict(TEXTS)[0]["sentiment"].label, "False"]
+
+
+def test_many_texts_and_one_say_the_same(small):
+    model = metier.load(small, threads=1)
+    texts = [f"{place} {word}" for place in toy.PLACES for word in toy.GOOD + toy.BAD] * 3
+    together, alone = model.predict(texts), [model.predict([text])[0] for text in texts[:20]]
+    assert apart(together[:20], alone) < 0.05  # a dynamic graph has the scales of its batch
+
+
+def test_what_got_worse_is_refused_and_nothing_is_left(toy_run, tmp_path, monkeypatch):
+    real = quantising.quantise
+
+    def spoil(source, target, texts, **how):
+        real(source, target, texts, **how)
+        if "layer 1" in how.get("spare", ()):
+            return
+        model = onnx.load(target)
+        for tensor in model.graph.initializer:
+            if "heads" in tensor.name and tensor.data_type == 1 and len(tensor.dims) == 1:
+                array = onnx.numpy_helper.to_array(tensor)
+                tensor.CopyFrom(
+                    onnx.numpy_helper.from_array(array - np.arange(len(array), dtype=np.float32) * 50, tensor.name)
+                )
+        onnx.save(model, target)
+
+    monkeypatch.setattr(compiling, "quantise", spoil)
+    monkeypatch.setattr(quantising, "quantise", spoil)
+    before = files(toy_run)
+    with pytest.raises(
+        RunError, match=r"int8 costs the head '\w+' [\d.]+ points on 48 .*at most 0.5.*comes from layer 1"
+    ):
+        optimise(toy_run, tmp_path / "run", {"activations": "dynamic", "smooth": False}, Silent(), threads=1)
+    assert not (tmp_path / "run").exists() and not (tmp_path / "run.partial").exists() and files(toy_run) == before
+    mixed = {"activations": "dynamic", "smooth": False, "mixed": True}
+    made = optimise(toy_run, tmp_path / "run", mixed, Silent(), threads=1)
+    steps = made.json("evaluation.json")["optimised"]["steps"]
+    assert [step["passed"] for step in steps] == [False, True] and steps[-1]["facts"]["spared"] == ["layer 1"]
+
+
+def test_layers_units_and_words_go_before_the_graph(toy_run, tmp_path):
+    asked = {"layers": 1, "units": 0.5, "vocabulary": True, "recover": 1.0, "precision": "fp32", **FREE}
+    made = optimise(toy_run, tmp_path / "run", asked, Silent(), threads=1)
+    steps = made.json("evaluation.json")["optimised"]["steps"]
+    assert [step["step"] for step in steps] == ["1 layers", "heads and units", "vocabulary", "graph"]
+    assert steps[1]["facts"]["parameters"][1] < steps[1]["facts"]["parameters"][0] and "recovered" in steps[1]["facts"]
+    assert len(metier.load(made.path, threads=1).predict(TEXTS)) == 3
+
+
+@pytest.mark.parametrize("student", ["layers", "static"])
+def test_students(toy_run, tmp_path, student):
+    made = optimise(toy_run, tmp_path / "run", {"student": student, "precision": "fp32", **FREE}, Silent(), threads=1)
+    said = metier.load(made.path, threads=1).predict(TEXTS)
+    assert {name for row in said for name in row} == {"sentiment", "place"}
+    assert made.json("evaluation.json")["optimised"]["steps"][0]["step"] in ("student", "static student")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"engines": ("tensorrt",)}, "tensorrt"),
+        ({"mixed": True, "precision": "fp32"}, "mixed keeps parts"),
+        ({"student": "static", "layers": 1}, "A static student has no layers"),
+        ({"layers": 7}, "7 layers cannot be left"),
+        ({"precison": "int8"}, "precision"),
+        ({"tolerance": -1.0}, "tolerance"),
+    ],
+)
+def test_what_cannot_be_done(toy_run, tmp_path, asked, said):
+    with pytest.raises((RecipeError, RunError), match=said):
+        optimise(toy_run, tmp_path / "run", asked, Silent(), threads=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_onto_itself_and_of_a_graph(toy_run, small, tmp_path):
+    with pytest.raises(RunError, match="take the place"):
+        optimise(toy_run, toy_run, {}, Silent())
+    with pytest.raises(RunError, match="made smaller already"):
+        optimise(small, tmp_path / "run", {}, Silent())
+
+
+def test_a_graph_that_was_cut_short(small, tmp_path):
+    broken = shutil.copytree(small, tmp_path / "run")
+    (broken / "model.onnx").write_bytes((small / "model.onnx").read_bytes()[:5000])
+    with pytest.raises(RunError, match="model.onnx has changed"):
+        metier.load(broken)
+    manifest = json.loads((broken / "manifest.json").read_text())
+    import hashlib
+
+    manifest["files"]["model.onnx"] = hashlib.sha256((broken / "model.onnx").read_bytes()).hexdigest()
+    (broken / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(RunError, match="cannot be loaded"):
+        metier.load(broken, threads=1)
+
+
+def test_an_engine_that_is_not_installed(small, monkeypatch):
+    from metier.predict import engines
+
+    for engine in engines.ENGINES.values():
+        monkeypatch.setattr(engine, "here", classmethod(lambda cls: False))
+    with pytest.raises(RunError, match="not installed"):
+        metier.load(small)
+
+
+def test_the_choice_is_remembered(small, tmp_path, monkeypatch):
+    from metier.predict import choice
+
+    monkeypatch.setenv("METIER_CACHE", str(tmp_path))
+    real, asked = choice.measured, []
+    monkeypatch.setattr(choice, "measured", lambda *given: asked.append(1) or real(*given))
+    metier.load(small, threads=1)
+    first = list((tmp_path / "engines").iterdir())
+    metier.load(small, threads=1)
+    assert len(asked) == 1 and len(first) == 1
+    first[0].write_text("{")
+    metier.load(small, threads=1)
+    assert len(asked) == 2
+
+
+def test_heads_of_every_kind(tmp_path, toy_backbone):
+    data = toy.cities(tmp_path / "cities")
+    settings = {"epochs": 2, "batch_size": 8, "max_length": 32, "threads": 1, "baselines": False, "suspects": False}
+    run = metier.train(data, out=tmp_path / "run", backbone=str(toy_backbone), **settings).run
+    made = optimise(run, tmp_path / "small", {"precision": "fp32"}, Silent(), threads=1)
+    first, second = (metier.load(path, threads=1).predict(["shares in Berlin fell"]) for path in (run, made.path))
+    assert [item.label for item in first[0].values()] == [item.label for item in second[0].values()]
