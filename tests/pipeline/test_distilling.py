@@ -1,8 +1,11 @@
 """A run distilled into a smaller one: what it learns from, killed and resumed, every kind of teacher."""
 
 import copy
+import random
 from dataclasses import replace
 
+import asked
+import fits
 import numpy as np
 import pytest
 import torch
@@ -13,10 +16,13 @@ from metier.errors import RecipeError, RunError
 from metier.models.ensemble import Ensemble
 from metier.optimise.static import Plan
 from metier.pipeline.optimise import static as still
-from metier.pipeline.optimise.distil import Distilling, distilled
+from metier.pipeline.optimise.distil import Distilling, distilled, with_further
 from metier.pipeline.optimise.material import material
 from metier.pipeline.watch import Silent
+from metier.predict.prompted import Prompted
 from metier.predict.static_runtime import write
+from metier.predict.torch_runtime import TorchRuntime
+from metier.recipe import Recipe
 from metier.run import RECIPE, Run, seal, stage
 
 HARD = Distilling(layers=1, epochs=2.0, rate=3e-3, batch=16)
@@ -125,6 +131,24 @@ def test_unlabelled_texts_are_heard(teacher, further, tmp_path):
     assert apart[0] < apart[1]
 
 
+def test_copies_of_texts_are_spoken_of(teacher):
+    found = with_further(teacher, None, 3)
+    examples = found.dataset.examples["train"]
+    assert len(found.tables["train"].documents) == len(examples) and found.tables["valid"] is teacher.tables["valid"]
+    kinds = [example.document.id.partition("#")[2] for example in examples]
+    counts = {kind: kinds.count(kind) for kind in set(kinds)}
+    assert counts[""] == 72 and counts["deletions"] == 2 * 72 and 60 < counts["swaps"] <= 72  # some are too short
+    texts = {example.document.id: example.document.text for example in examples[:72]}
+    for example in examples[72:]:
+        name, _, kind = example.document.id.partition("#")
+        before, after = texts[name].split(), example.document.text.split()
+        assert not example.targets and before != after
+        assert set(after) <= set(before) and (sorted(before) == sorted(after)) == (kind == "swaps")
+    again = with_further(teacher, None, 3).dataset.examples["train"]
+    assert again == examples
+    assert with_further(teacher, None) is teacher
+
+
 def test_an_ensemble_teaches_by_its_answers(teacher, tmp_path):
     other = copy.deepcopy(teacher.network)
     with torch.no_grad():
@@ -135,6 +159,35 @@ def test_an_ensemble_teaches_by_its_answers(teacher, tmp_path):
     watch = Cut()
     found, _ = distilled(replace(teacher, runtime=runtime), HARD, None, folder(tmp_path / "staged"), watch)
     assert ("teach", 72) in watch.stages and found.network.encoder.depth == 1 and found.runtime.network is found.network
+
+
+def test_whoever_asks_a_language_model_teaches_by_its_answers(tmp_path):
+    rng = random.Random(3)
+    rows = [{"text": toy.sentence(rng, toy.GOOD if at % 2 else toy.BAD)} for at in range(40)]
+    data = toy.lines(tmp_path / "data.jsonl", rows)  # without a single label
+    names = {"g": "profit", "b": "loss"}
+    recipe = Recipe.parse(
+        {
+            "data": {"path": str(data), "text": ["text"]},
+            "heads": {"mood": {"column": "mood", "task": "classify", "names": names}},
+            "model": {"backbone": str(asked.masked(tmp_path / "masked", steps=150)), "max_length": 32},
+            "train": {"method": "zero_shot", "threads": 1},
+            "prompt": {"templates": ["{text} the report is {label}"]},
+            "evaluate": fits.QUICK,
+        }
+    )
+    prompted = material(Run.open(metier.train(recipe, out=tmp_path / "run").run), None, Silent(), teaches=True)
+    assert isinstance(prompted.runtime, Prompted)
+    watch = Cut()
+    found, _ = distilled(prompted, replace(HARD, epochs=30.0, labels=0.0), None, folder(tmp_path / "layers"), watch)
+    assert type(found.runtime) is TorchRuntime and found.network.encoder.depth == 1 and ("teach", 32) in watch.stages
+    made = still.distilled(prompted, replace(QUICK, labels=0.0, epochs=60.0), None, folder(tmp_path / "still"), watch)
+    table = prompted.tables["train"]
+    wanted = np.stack(prompted.runtime.logits(table)["mood"])
+    for runtime in (found.runtime, made.runtime):
+        said = np.stack(runtime.logits(table)["mood"])
+        leaning = np.corrcoef(said[:, 0] - said[:, 1], wanted[:, 0] - wanted[:, 1])[0, 1]
+        assert leaning > 0.5
 
 
 def test_layers_that_are_not_there(teacher, tmp_path):
