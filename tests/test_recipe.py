@@ -177,4 +177,6 @@ def test_every_setting_of_a_fit_has_one_home():
         "dropout": ["model", "adapter"],
         "method": ["train", "semi"],
         "temperature": ["contrastive", "ensemble"],
+        "precision": ["train", "optimise"],
+        "unlabelled": ["data", "optimise"],
     }
