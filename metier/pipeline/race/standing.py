@@ -8,6 +8,8 @@ from typing import Any
 
 from metier import run
 from metier.evaluate.learning_curve import Point, forecast
+from metier.models.machine import seeded
+from metier.pipeline.descend import put_beside
 from metier.pipeline.fit import Fitted, look
 from metier.pipeline.prepare import Prepared, prepare, table_of
 from metier.pipeline.race.log import Result
@@ -50,6 +52,8 @@ def _restored(recipe: Recipe, leader: Rung, bench: Bench) -> tuple[Prepared, Fit
     """What an earlier process fitted. The probe is solved again: it costs little, and the report is about it too."""
     prepared = prepare(recipe, bench.dataset)
     fitted = look(prepared, bench.guard)
+    with seeded(recipe.seed):
+        put_beside(prepared)
     bench.log.load_weights(leader.name, prepared.network)
     fitted.cost = {
         "seconds": bench.log.results[leader.name, 1.0].seconds,
