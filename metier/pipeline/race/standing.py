@@ -124,9 +124,12 @@ def _point(point: Point) -> dict[str, float]:
 
 
 def _outlook(race: Race, leader: Rung, times: tuple[float, ...]) -> list[dict[str, float]]:
-    """Where the winner's curve goes with so many times the labels; empty where one point is all that is known."""
+    """Where the winner's curve goes with so many times the labels; empty where one point is all that is known.
+
+    Empty, too, for a winner that learns from no label.
+    """
     points = race.points(leader)
-    if len(points) < 2:
+    if len(points) < 2 or not leader.learns:
         return []
     rows = race.bench.cuts[1.0][0].rows
     level, seed = race.bench.recipe.evaluate.level, race.bench.recipe.seed
