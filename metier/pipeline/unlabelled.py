@@ -74,9 +74,9 @@ def _documents(recipe: Recipe, runtime: Runtime, source: str) -> list[Document]:
     except DataError:
         wanted = " and ".join(map(repr, recipe.data.text))
         raise DataError(
-            f"{source} does not say which of its columns {', '.join(map(repr, known))} holds its texts.",
+            f"It is not clear what in {source} are its texts: it has the columns {', '.join(map(repr, known))}.",
             expected=f"{wanted}, as in the labelled data",
-            hint="give the column that name",
+            hint="give the columns these names",
         ) from None
     keep = any(task.per_token for task in runtime.tasks.values())
     found: list[Document] = []

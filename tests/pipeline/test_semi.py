@@ -133,9 +133,7 @@ def test_what_is_refused(tmp_path, toy_backbone, toy_news, further):
     )
     assert "there are none" in message(recipe(toy_news, toy_backbone, "", semi={"method": "pseudo"}))
     odd = toy.lines(tmp_path / "odd.jsonl", [{"one": "Oslo gains today", "two": "Rome falls today"}])
-    assert "which of its columns 'one', 'two' holds its texts. Expected: 'text'" in message(
-        recipe(toy_news, toy_backbone, odd)
-    )
+    assert "it has the columns 'one', 'two'. Expected: 'text'" in message(recipe(toy_news, toy_backbone, odd))
     known = toy_news.read_text()
     (tmp_path / "known.csv").write_text(known)
     assert "120 are among the labelled texts" in message(recipe(toy_news, toy_backbone, tmp_path / "known.csv"))
