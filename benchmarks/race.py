@@ -26,11 +26,11 @@ EXHAUSTIVE = tuple(method for method in METHODS if method != "few_shot")
 
 
 def _trec() -> pl.DataFrame:
-    return _train(pl.read_csv(data("text_trec/trec.csv.gz")), 5000)
+    return _train(pl.read_csv(data("text_trec/trec.csv.gz")), 1000)
 
 
 def _sst2() -> pl.DataFrame:
-    return _train(pl.read_csv(data("text_sst2/sst2.csv.gz")), 3000)
+    return _train(pl.read_csv(data("text_sst2/sst2.csv.gz")), 800)
 
 
 def _banking77() -> pl.DataFrame:

@@ -91,6 +91,9 @@ def test_some_labels_are_missing(tmp_path, flags):
         (["--backbone", "nobody/nothing"], "neither in the Hugging Face cache nor could the hub be asked"),
         (["--backbone", "./nowhere"], "There is no folder"),
         (["--max-length", "3"], "model.max_length"),
+        (["--set", "heads.place.flor=0.5"], "Did you mean 'floor'?"),
+        (["--set", "heads.plac.floor=0.5"], "Did you mean 'place'?"),
+        (["--set", "augment.names=true", "--set", "heads.place.task='tag'"], "place"),
     ],
 )
 def test_a_fit_that_cannot_be(toy_news, tmp_path, arguments, message):

@@ -152,6 +152,20 @@ def test_a_recipe_of_a_call(tmp_path):
     assert (recipe.train.epochs, recipe.model.max_length, recipe.seed) == (2.0, 64, 3)
 
 
+def test_settings_of_a_head(tmp_path):
+    path = toy.news(tmp_path / "news.csv", rows=12)
+    settings = {"heads.a.b.floor": 0.5, "heads.a.b.names": {"good": "it rises"}, "epochs": 2.0}
+    recipe, _ = recipe_of(path, label={"a.b": "sentiment", "other": "sentiment"}, settings=settings)
+    assert (recipe.heads["a.b"].floor, recipe.heads["a.b"].names) == (0.5, {"good": "it rises"})
+    assert recipe.heads["other"].floor == 0.0 and recipe.train.epochs == 2.0
+    changed = override(recipe, settings={"heads.other.weight": 2.0})
+    assert changed.heads["other"].weight == 2.0 and changed.heads["a.b"] == recipe.heads["a.b"]
+    with pytest.raises(RecipeError, match=r"no head 'othr'\. Did you mean 'other'\?"):
+        override(recipe, settings={"heads.othr.weight": 2.0})
+    with pytest.raises(RecipeError, match=r"unknown key 'heads\.other\.wait'\. Did you mean 'weight'"):
+        override(recipe, settings={"heads.other.wait": 2.0})
+
+
 def test_mistakes_of_a_call(tmp_path):
     path = toy.news(tmp_path / "news.csv", rows=12)
     with pytest.raises(RecipeError, match=r"'epoch'\. Did you mean 'epochs'\?.*'bachsize'"):

@@ -39,10 +39,10 @@ class Axis:
     def text(self, value: float) -> str:
         """A tick's label."""
         if self.percent:
-            return f"{100 * value:.3g}%"
+            return f"{100 * value:.4g}%"  # steps of 2.5 have a digit more than others
         if abs(value) >= 10_000:
             return f"{value / 1000:.4g}k"
-        return f"{value:.3g}"
+        return f"{value:.4g}"
 
 
 @dataclass(frozen=True, slots=True)

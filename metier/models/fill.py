@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 from metier.errors import BackboneError
 from metier.models.backbone import Backbone, load_tokenizer
+from metier.models.quiet import quiet
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -48,9 +49,10 @@ class Filler:
         if all(tokenizer.token_to_id(name) is None for name in MASKS):
             raise BackboneError(f"The tokenizer of {backbone.name} has no mask.", expected=" or ".join(MASKS))
         try:
-            model = AutoModelForMaskedLM.from_pretrained(
-                str(backbone.folder), use_safetensors=True, trust_remote_code=False, local_files_only=True
-            )
+            with quiet():
+                model = AutoModelForMaskedLM.from_pretrained(
+                    str(backbone.folder), use_safetensors=True, trust_remote_code=False, local_files_only=True
+                )
         except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
             raise BackboneError(f"{backbone.folder} cannot be loaded: {type(error).__name__}: {error}.") from None
         return cls(model, tokenizer, device)

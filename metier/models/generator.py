@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from metier.errors import BackboneError, MissingExtra, RecipeError
+from metier.models.quiet import quiet
 from metier.models.wording import Question, Wording
 
 TRIES, PAUSE, LONGEST_PAUSE = 4, 0.5, 30.0
@@ -29,6 +30,10 @@ ROWS = 16
 STRIPPED = " \t\r\n.\"'`*。，“”‘’:："
 
 
+class _Refused(BackboneError):
+    """A server does not take a request as it is."""
+
+
 class Endpoint:
     """Asks an OpenAI-compatible server for one of the labels (vLLM, llama.cpp, Ollama and others speak its protocol).
 
@@ -41,8 +46,6 @@ class Endpoint:
         key: the environment variable with the key, which is read when it is needed and never kept.
     """
 
-    calibrated = True
-
     def __init__(self, address: str, model: str, key: str = "OPENAI_API_KEY") -> None:
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
@@ -52,7 +55,11 @@ class Endpoint:
             )
         self.address, self.model, self.key = address.rstrip("/"), model, key
         self.place = parts.netloc
-        self.chat = True
+        self.chat = self.numbers = True
+
+    def measured(self, found: np.ndarray) -> np.ndarray:
+        """See `Scorer.measured`; a label that was said without any number is not."""
+        return np.asarray(~np.isin(found, _bare(found.shape[1])).all(axis=1))
 
     def describe(self) -> dict[str, Any]:
         """See `Scorer.describe`."""
@@ -69,18 +76,29 @@ class Endpoint:
         text = prompt(wording, question)
         common = {"model": self.model, "temperature": 0, "max_tokens": 32}
         if self.chat:
-            talk = {**common, "messages": [{"role": "user", "content": text}], "logprobs": True, "top_logprobs": TOP}
-            found = self._send("/chat/completions", talk)
+            talk = {**common, "messages": [{"role": "user", "content": text}]}
+            found = self._numbered("/chat/completions", talk, {"logprobs": True, "top_logprobs": TOP})
             if found is not None:
                 return _read(wording, *_chat(found))
             self.chat = False
-        found = self._send("/completions", {**common, "prompt": text, "logprobs": 5, "stop": ["\n"]})
+        found = self._numbered("/completions", {**common, "prompt": text, "stop": ["\n"]}, {"logprobs": 5})
         if found is None:
             raise BackboneError(
                 f"The generator at {self.place} knows neither /chat/completions nor /completions.",
                 expected="the address of an OpenAI-compatible server, which mostly ends in /v1",
             )
         return _read(wording, *_completion(found))
+
+    def _numbered(self, path: str, content: Mapping[str, Any], numbers: Mapping[str, Any]) -> dict[str, Any] | None:
+        """As `_send`, with a wish for log-probabilities as long as the server does not refuse it."""
+        if self.numbers:
+            try:
+                return self._send(path, {**content, **numbers})
+            except _Refused:
+                found = self._send(path, content)  # raises where something else is wrong
+                self.numbers = False
+                return found
+        return self._send(path, content)
 
     def _send(self, path: str, content: Mapping[str, Any]) -> dict[str, Any] | None:
         """The answer to a request; `None` where the server has no such path."""
@@ -96,7 +114,8 @@ class Endpoint:
                 time.sleep(min(LONGEST_PAUSE, max(wait, PAUSE * 2**turn)))
         said = f"answered with the status {status}" if status else "does not answer"
         hint = f"put its key into the environment variable {self.key}" if status in (401, 403) else "see its log"
-        raise BackboneError(f"The generator at {self.place} {said}.", hint=hint)
+        kind = _Refused if status in (400, 422) else BackboneError
+        raise kind(f"The generator at {self.place} {said}.", hint=hint)
 
     def _post(self, path: str, content: Mapping[str, Any]) -> tuple[int, bytes, float]:
         """Status (0: none), body and the seconds that the server asks to be left alone for."""
@@ -164,9 +183,15 @@ def _read(wording: Wording, text: str, first: Mapping[str, float]) -> np.ndarray
         return np.zeros(len(names))
     scores = _by_token([word.casefold() for word in wording.words], first)
     if scores is None or int(scores.argmax()) != hits[0]:
-        scores = np.full(len(names), np.log((1.0 - SURE) / max(1, len(names) - 1)))
-        scores[hits[0]] = np.log(SURE)
+        said_so, others = _bare(len(names))
+        scores = np.full(len(names), others)
+        scores[hits[0]] = said_so
     return scores
+
+
+def _bare(labels: int) -> tuple[float, float]:
+    """Log-probabilities of the label that was said without any number, and of each other one of so many."""
+    return float(np.log(SURE)), float(np.log((1.0 - SURE) / max(1, labels - 1)))
 
 
 def _by_token(words: Sequence[str], first: Mapping[str, float]) -> np.ndarray | None:
@@ -206,21 +231,24 @@ class Causal:
         folder: in Hugging Face layout, with weights as safetensors.
     """
 
-    calibrated = True
-
     def __init__(self, folder: str, device: Any = "cpu") -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         place = folder_of(folder)
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(str(place), trust_remote_code=False, local_files_only=True)
-            model = AutoModelForCausalLM.from_pretrained(
-                str(place), use_safetensors=True, trust_remote_code=False, local_files_only=True
-            )
+            with quiet():
+                model = AutoModelForCausalLM.from_pretrained(
+                    str(place), use_safetensors=True, trust_remote_code=False, local_files_only=True
+                )
         except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError, TypeError) as error:
             raise BackboneError(f"{place} cannot be loaded: {type(error).__name__}: {error}.") from None
         self.folder, self.model = folder, model.to(device).eval()
         self.window = int(getattr(model.config, "max_position_embeddings", 2048))
+
+    def measured(self, found: np.ndarray) -> np.ndarray:
+        """See `Scorer.measured`."""
+        return np.ones(len(found), dtype=bool)
 
     def describe(self) -> dict[str, Any]:
         """See `Scorer.describe`."""

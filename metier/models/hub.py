@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from metier.errors import BackboneError
+from metier.models.quiet import quiet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,9 +55,10 @@ class HubEncoder(nn.Module):
 
         options = {} if dropout is None else {"hidden_dropout_prob": dropout}
         try:
-            model = AutoModel.from_pretrained(
-                str(folder), use_safetensors=True, trust_remote_code=False, local_files_only=True, **options
-            )
+            with quiet():
+                model = AutoModel.from_pretrained(
+                    str(folder), use_safetensors=True, trust_remote_code=False, local_files_only=True, **options
+                )
         except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError, TypeError) as error:
             raise BackboneError(f"{folder} cannot be loaded: {type(error).__name__}: {error}.") from None
         return cls(model)

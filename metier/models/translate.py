@@ -11,6 +11,7 @@ import torch
 
 from metier.errors import BackboneError
 from metier.models.machine import seeded
+from metier.models.quiet import quiet
 
 TOP = 10
 """Tokens that are drawn from where a second translation is to differ from the first."""
@@ -36,7 +37,8 @@ class Translator:
         options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(folder), **options)
-            model = AutoModelForSeq2SeqLM.from_pretrained(str(folder), use_safetensors=True, **options)
+            with quiet():
+                model = AutoModelForSeq2SeqLM.from_pretrained(str(folder), use_safetensors=True, **options)
         except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError) as error:
             raise BackboneError(f"{folder} cannot be loaded: {type(error).__name__}: {error}.") from None
         return cls(model, tokenizer, device)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from metier.errors import BackboneError
 from metier.models.backbone import Backbone
 from metier.models.hub import HubEncoder
+from metier.models.quiet import quiet
 from metier.models.tokeniser import Tokeniser
 from metier.models.wording import Question, Wording
 
@@ -45,14 +46,15 @@ class MaskedEncoder(HubEncoder):
 
         options = {} if dropout is None else {"hidden_dropout_prob": dropout}
         try:
-            whole, report = AutoModelForMaskedLM.from_pretrained(
-                str(folder),
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                output_loading_info=True,
-                **options,
-            )
+            with quiet():
+                whole, report = AutoModelForMaskedLM.from_pretrained(
+                    str(folder),
+                    use_safetensors=True,
+                    trust_remote_code=False,
+                    local_files_only=True,
+                    output_loading_info=True,
+                    **options,
+                )
         except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError, TypeError) as error:
             raise BackboneError(f"{folder} cannot be loaded: {type(error).__name__}: {error}.") from None
         if missing := sorted(report["missing_keys"]):
@@ -110,8 +112,6 @@ class Masked:
     long lose their end; the gap, and what the template says, never. Examples that do not fit are left out.
     """
 
-    calibrated = True
-
     def __init__(self, encoder: MaskedEncoder, tokeniser: Tokeniser) -> None:
         self.encoder, self.tokeniser = encoder, tokeniser
         found = [tokeniser.tokenizer.token_to_id(name) for name in MASKS]
@@ -119,6 +119,10 @@ class Masked:
         if not known:
             raise BackboneError("The backbone's tokenizer has no mask token.", expected=" or ".join(MASKS))
         self.mask = int(known[0])
+
+    def measured(self, found: np.ndarray) -> np.ndarray:
+        """See `Scorer.measured`."""
+        return np.ones(len(found), dtype=bool)
 
     def describe(self) -> dict[str, Any]:
         """See `Scorer.describe`; the weights are the run's own."""

@@ -109,11 +109,12 @@ class Question:
 class Scorer(Protocol):
     """Whatever says how probable each label is."""
 
-    calibrated: bool
-    """Whether its scores are probabilities of a model, which a text that says nothing can calibrate."""
-
     def score(self, wording: Wording, questions: Sequence[Question]) -> np.ndarray:
         """Logarithms of probabilities, `(questions, labels)`; a row of zeros where there is no answer."""
+
+    def measured(self, found: np.ndarray) -> np.ndarray:
+        """Of each row that `score` returned, whether it is a model's probabilities, which a text that says nothing can
+        calibrate, `(questions,)`."""
 
     def describe(self) -> dict[str, Any]:
         """What a run keeps to find it again, as JSON values; never a key."""
@@ -125,15 +126,17 @@ def calibrated(
     """Scores with what the prompt alone makes of the labels taken away, `(questions, labels)`.
 
     Contextual calibration (Zhao et al. 2021): the probabilities of labels are divided by those that the same prompt
-    gives a text that says nothing, W = diag(p_cf)^-1. `known` remembers these by the examples of the prompt.
+    gives a text that says nothing, W = diag(p_cf)^-1. `known` remembers these by the examples of the prompt. A label
+    that was said without its probabilities stays as it is.
     """
     found = scorer.score(wording, questions)
-    if not scorer.calibrated:
-        return found
-    new = [shots for shots in dict.fromkeys(question.shots for question in questions) if shots not in known]
+    numbered = scorer.measured(found) & found.any(axis=1)
+    shown = [question.shots for question, there in zip(questions, numbered, strict=True) if there]
+    new = [shots for shots in dict.fromkeys(shown) if shots not in known]
     if new:
         empty = scorer.score(wording, [Question(NOTHING, shots) for shots in new])
-        known.update(zip(new, empty, strict=True))
-    said = found.any(axis=1, keepdims=True)
-    corrected: np.ndarray = np.where(said, found - np.stack([known[question.shots] for question in questions]), 0.0)
+        known.update(zip(new, np.where(scorer.measured(empty)[:, None], empty, 0.0), strict=True))
+    corrected = found.copy()
+    for row in np.flatnonzero(numbered).tolist():
+        corrected[row] -= known[questions[row].shots]
     return corrected

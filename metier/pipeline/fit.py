@@ -14,7 +14,7 @@ from metier.models.machine import cpu_rate, seeded
 from metier.models.table import Table
 from metier.pipeline.augment import augment, growth
 from metier.pipeline.descend import descend
-from metier.pipeline.naming import add_names
+from metier.pipeline.naming import add_names, named
 from metier.pipeline.prepare import Prepared, headline
 from metier.pipeline.prompting import ask
 from metier.pipeline.watch import Watch
@@ -55,16 +55,26 @@ def estimate(prepared: Prepared) -> float:
     total = sum(weight.numel() for weight in encoder.parameters()) - encoder.words.weight.numel()
     free = 1 - frozen_layers(settings, encoder.depth) / max(1, encoder.depth)
     tokens = {split: int(table.rows.bounds[-1]) for split, table in prepared.tables.items()}
-    more = growth(prepared.recipe)
-    tokens["train"] *= more
-    count = epochs(settings, len(prepared.tables["train"].lengths) * more)
-    method = METHODS[settings.method]
+    more, method = growth(prepared.recipe), METHODS[settings.method]
+    rows, names = _of_names(prepared)
+    tokens["train"] = tokens["train"] * more + names
+    count = epochs(settings, len(prepared.tables["train"].lengths) * more + rows)
     fit = tokens["train"] * count * (4 if method.adapter else 6) * total * free if method.gradient else 0.0
     fit *= _fits(prepared.recipe)
     passes = 2 - free if method.gradient else 1.0  # the probe's, and that through the layers that are frozen
     looks = tokens["train"] * passes + tokens["valid"] * (count * settings.evaluations * free + 2) + tokens["test"] * 2
     rate = cpu_rate() if prepared.machine.device.type == "cpu" else ACCELERATOR
     return float((fit + looks * 2 * total) / (rate * EFFICIENCY))
+
+
+def _of_names(prepared: Prepared) -> tuple[int, int]:
+    """How many rows, and tokens in them, the names of labels will bring to the training table."""
+    wanted, runtime = prepared.recipe.augment.names, prepared.runtime
+    if prepared.named or not (prepared.recipe.train.method == "contrastive" if wanted is None else wanted):
+        return 0, 0
+    texts = [example.document for example in named(prepared)]
+    lengths = Table.of(texts, runtime.tokeniser, runtime.tasks).lengths if texts else np.zeros(0, dtype=np.int64)
+    return len(lengths), int(lengths.sum())
 
 
 def _fits(recipe: Recipe) -> int:

@@ -29,13 +29,18 @@ def add_names(prepared: Prepared) -> None:
     Labels that are numbers without a description say nothing: with `augment.names = true` a `RecipeError`, else left
     out.
     """
-    wanted = prepared.recipe.augment.names
-    found = [example for head in prepared.heads for example in _texts(prepared, head, strict=bool(wanted))]
-    known = {(item.document.text, item.document.pair) for item in prepared.dataset.examples["train"]}
-    prepared.named = [item for item in found if (item.document.text, None) not in known]
+    prepared.named = named(prepared)
     if prepared.named:
         prepared.notes.append({"says": phrases.NAMES, "count": len(prepared.named)})
         rebuild(prepared)
+
+
+def named(prepared: Prepared) -> list[Example]:
+    """The texts that names of labels make, but for those that a training text says already."""
+    strict = bool(prepared.recipe.augment.names)
+    found = [example for head in prepared.heads for example in _texts(prepared, head, strict=strict)]
+    known = {(item.document.text, item.document.pair) for item in prepared.dataset.examples["train"]}
+    return [item for item in found if (item.document.text, None) not in known]
 
 
 def rebuild(prepared: Prepared) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ def recipe_of(
         DataError: naming every column that is missing.
         RecipeError: naming every setting that does not exist.
     """
-    settings = dict(settings or {})
+    settings, own = _by_head(settings or {})
     seed = settings.pop("seed", None)
     parts = _by_part(settings)
     is_path = isinstance(source, str | Path)
@@ -55,13 +57,10 @@ def recipe_of(
         known = ", ".join(read.columns(source))
         raise RecipeError("No label column was named.", expected=f"--label with one of the columns {known}")
     found_kinds = dict.fromkeys(columns.labels, task) if isinstance(task, str) else {}
-    values: dict[str, Any] = {
-        **parts,
-        "heads": {
-            head: {"column": column, "task": found_kinds.get(head, kind)}
-            for head, (column, kind) in columns.labels.items()
-        },
+    found = {
+        head: {"column": column, "task": found_kinds.get(head, kind)} for head, (column, kind) in columns.labels.items()
     }
+    values: dict[str, Any] = {**parts, "heads": _told(found, own)}
     values["data"] = {**values["data"], "text": columns.text, "path": str(source) if is_path else ""}
     if columns.split and not columns.group and not columns.time:
         values["data"]["split"] = columns.split
@@ -79,7 +78,7 @@ def override(
     settings: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """A recipe with flags on top: `label` replaces its heads, every other flag the key of its name."""
-    settings = dict(settings or {})
+    settings, own = _by_head(settings or {})
     seed = settings.pop("seed", None)
     parts: dict[str, Any] = _by_part(settings)
     if text:
@@ -88,11 +87,31 @@ def override(
     heads = {name: {"column": name} for name in label} or {
         name: part.model_dump() for name, part in recipe.heads.items()
     }
-    if label or task:
+    if label or task or own:
         values = recipe.model_dump()
         values["heads"] = {name: {**head, "task": task or head.get("task")} for name, head in heads.items()}
+        values["heads"] = _told(values["heads"], own)
         return Recipe.parse(values, "flags")
     return recipe
+
+
+def _by_head(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The settings that are of no head, and those `heads.NAME.KEY` by their heads."""
+    rest, own = {}, defaultdict[str, dict[str, Any]](dict)
+    for setting, value in settings.items():
+        if found := re.fullmatch(r"heads\.(.+)\.([^.]+)", setting):
+            own[found[1]][found[2]] = value
+        else:
+            rest[setting] = value
+    return rest, dict(own)
+
+
+def _told(heads: Mapping[str, dict[str, Any]], own: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Heads with settings of theirs on top. Raises `RecipeError` for a head that there is not."""
+    for name in own:
+        if name not in heads:
+            raise RecipeError(f"There is no head {name!r}.{nearest(name, heads)}", expected=", ".join(heads))
+    return {name: {**head, **own.get(name, {})} for name, head in heads.items()}
 
 
 def _by_part(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

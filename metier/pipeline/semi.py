@@ -22,6 +22,7 @@ from metier.pipeline.labelling import guesses
 from metier.pipeline.prepare import Prepared, headline, table_of
 from metier.pipeline.watch import Watch
 from metier.predict.torch_runtime import TorchRuntime
+from metier.recipe import SemiPart
 from metier.train import semi
 from metier.train.methods import METHODS
 from metier.types import Example
@@ -49,6 +50,12 @@ def fit(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
 def require(prepared: Prepared) -> None:
     """Raises `RecipeError` for whatever cannot be learned from texts without labels; fits nothing."""
     if prepared.further is None:
+        settings = prepared.recipe.semi
+        if settings != SemiPart() and settings.method != "none":
+            raise RecipeError(
+                "[semi] says how texts without labels are used, and there are none.",
+                expected="data.unlabelled (--unlabelled FILE), or no [semi]",
+            )
         return
     method, how = prepared.recipe.train.method, prepared.recipe.semi.method
     embed = [name for name, task in prepared.heads.items() if task.separate]

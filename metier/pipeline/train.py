@@ -6,6 +6,8 @@ import io
 import json
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,7 +67,7 @@ def train(recipe: Recipe, *, out: str | Path | None, source: Source | None, watc
     if found.rank:
         _take_part(recipe, path, source, found)
     staged = run.partial(path) if resume else run.stage(path)
-    with run.claimed(staged):
+    with run.claimed(staged), _swept(staged, resume):
         if not resume:
             run.clear(path)
             recipe = _placed(recipe)
@@ -98,6 +100,17 @@ def train(recipe: Recipe, *, out: str | Path | None, source: Source | None, watc
             findings = replace(findings, race=standing.standing(course))
         _save(prepared, findings, staged)
         return run.seal(path, {"metier": __version__, "data": dataset.fingerprint, "parent": None})
+
+
+@contextmanager
+def _swept(staged: Path, resume: bool) -> Iterator[None]:
+    """Inside, a mistake that ends a fit before there is anything to go on with takes the staged run with it."""
+    try:
+        yield
+    except MetierError:
+        if not resume and not any(item.is_file() for item in (staged / run.CHECKPOINT).rglob("*")):
+            shutil.rmtree(staged, ignore_errors=True)
+        raise
 
 
 def _placed(recipe: Recipe) -> Recipe:

@@ -74,7 +74,15 @@ def _documents(recipe: Recipe, runtime: Runtime, source: Source) -> list[Documen
     """All rows; the text columns are those of the labelled data where the file has these, else found."""
     known = read.columns(source)
     lost = len(recipe.data.text) == 1 and recipe.data.text[0] not in known
-    columns = read.resolve(source, TEXT if lost else recipe.data.text or TEXT, {}).text
+    try:
+        columns = read.resolve(source, TEXT if lost else recipe.data.text or TEXT, {}).text
+    except DataError:
+        wanted = " and ".join(map(repr, recipe.data.text))
+        raise DataError(
+            f"It is not clear what in {source} are its texts: it has the columns {', '.join(map(repr, known))}.",
+            expected=f"{wanted}, as in the labelled data",
+            hint="give the columns these names",
+        ) from None
     keep = any(task.per_token for task in runtime.tasks.values())
     found: list[Document] = []
     for frame in read.frames(source):

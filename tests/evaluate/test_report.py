@@ -11,7 +11,7 @@ from scenes import INTENTS, findings, numbers, one_label, spans
 import metier.evaluate
 from metier import tasks
 from metier.errors import RunError
-from metier.evaluate import card, phrases
+from metier.evaluate import card, charts, phrases
 from metier.evaluate.baselines import baselines
 from metier.evaluate.evaluation import beside, judge, worst_errors
 from metier.evaluate.findings import Findings, HeadFindings, verdicts
@@ -200,6 +200,13 @@ def test_a_run_of_which_little_is_known():
     assert Tags(page(bare)).open == []
     assert table(bare)[1][:2] == ["label", "classify"]
     assert "# bare" in card.card(bare)
+
+
+def test_a_tick_says_where_it_stands():
+    axis = charts.Axis("score", 0.695, 0.705)
+    assert [axis.text(value) for value in axis.ticks()] == ["0.695", "0.6975", "0.7", "0.7025", "0.705"]
+    axis = charts.Axis("score", 0.99, 1.0, percent=True)
+    assert [axis.text(value) for value in axis.ticks()] == ["99%", "99.25%", "99.5%", "99.75%", "100%"]
 
 
 def test_undefined_figures(three):

@@ -6,11 +6,14 @@ import asked
 import numpy as np
 import pytest
 import torch
+from transformers.utils import logging
 
 from metier.errors import BackboneError, RecipeError
 from metier.models import generator
 from metier.models.generator import Causal, Endpoint, prompt
-from metier.models.wording import Question, Wording
+from metier.models.hub import HubEncoder
+from metier.models.verbaliser import MaskedEncoder
+from metier.models.wording import Question, Wording, calibrated
 
 MOOD = Wording("Text: {text}\nLabel: {label}", ("good", "card_arrival"), ("good", "card arrival"), "Choose: good, card")
 KEY = "METIER_TEST_KEY"
@@ -84,6 +87,42 @@ def test_it_tries_again_and_gives_up_in_one_line(monkeypatch):
         Endpoint("http://127.0.0.1:9/v1", "tiny").score(MOOD, [Question("Oslo")])
 
 
+def test_a_server_that_refuses_log_probabilities_is_asked_without():
+    def answer(path, content):
+        return (400, {"error": "no logprobs here"}) if "logprobs" in content else (200, chat("good"))
+
+    with asked.served(answer) as (address, heard):
+        endpoint = Endpoint(address, "tiny")
+        found = endpoint.score(MOOD, [Question("Oslo")])
+        assert endpoint.score(MOOD, [Question("Rome")]).argmax() == 0
+    assert found[0].argmax() == 0 and ["logprobs" in item for item in heard] == [True, False, False]
+    with pytest.raises(BackboneError, match="status 400"):
+        score(lambda path, content: (400, {}))
+
+
+def test_only_probabilities_are_calibrated():
+    tops = {"good": math.log(0.6), " card": math.log(0.3)}
+    empty = Question("N/A")
+
+    def scores(numbers, **said):
+        def answer(path, content):
+            text = content["messages"][0]["content"].rpartition("Text: ")[2].partition("\n")[0]
+            return 200, chat(said.get(text, "good"), tops if text in numbers else None)
+
+        with asked.served(answer) as (address, heard):
+            found = calibrated(Endpoint(address, "tiny"), MOOD, [Question("Oslo"), Question("Rome")], {})
+            return found, [item["messages"][0]["content"].count(empty.text) for item in heard]
+
+    bare, heard = scores((), Rome="card arrival")
+    assert bare.argmax(axis=1).tolist() == [0, 1] and np.exp(bare).max() == pytest.approx(generator.SURE)
+    assert sum(heard) == 0, "a text that says nothing is not even asked about"
+    some, heard = scores(("Oslo", "N/A"), Rome="card arrival")
+    assert sum(heard) == 1 and some[1].tolist() == bare[1].tolist()
+    np.testing.assert_allclose(some[0], 0.0, atol=1e-9)
+    alone, _ = scores(("Oslo",))
+    np.testing.assert_allclose(np.exp(alone[0]), [0.6, 0.3])
+
+
 def test_what_is_no_answer_or_too_long_is_refused(monkeypatch):
     with pytest.raises(BackboneError, match="sent what is no answer"):
         score(lambda path, content: (200, b"<html>"))
@@ -102,6 +141,14 @@ def test_addresses_that_are_none(address):
 @pytest.fixture(scope="module")
 def causal(tmp_path_factory):
     return Causal(str(asked.causal(tmp_path_factory.mktemp("causal") / "gpt")))
+
+
+def test_loading_shows_no_progress(tmp_path, capfd):
+    Causal(str(asked.causal(tmp_path / "gpt")))
+    MaskedEncoder.load(asked.masked(tmp_path / "bert"), None)
+    HubEncoder.load(tmp_path / "bert", None)
+    assert "Loading" not in capfd.readouterr().err
+    assert logging.is_progress_bar_enabled(), "whoever calls Metier keeps theirs"
 
 
 def test_a_causal_model_scores_words_by_their_mean_log_probability(causal):

@@ -21,7 +21,8 @@ from metier.errors import BackboneError, MetierError, RecipeError
 from metier.pipeline import augment as stage
 from metier.pipeline.agreement import agrees, sameness
 from metier.pipeline.dataset import read_dataset
-from metier.pipeline.fit import estimate, look
+from metier.pipeline.fit import _of_names, estimate, look
+from metier.pipeline.naming import add_names
 from metier.pipeline.prepare import Prepared, prepare
 from metier.pipeline.train import train
 from metier.pipeline.watch import Silent
@@ -110,6 +111,17 @@ def test_switched_off_it_costs_nothing(toy_backbone, toy_news):
     assert off.tables["train"] is table and not off.made and not off.notes
     assert "augmented" not in off.dataset.summary
     assert estimate(on) > 0
+
+
+def test_the_estimate_counts_the_names_of_labels(toy_backbone, toy_news):
+    settings = {"train": {"method": "contrastive"}}
+    prepared = [ready(described(toy_news, toy_backbone, wanted, **settings)) for wanted in ({}, {"names": False})]
+    rows = [len(one.tables["train"].rows) for one in prepared]
+    costs = [_of_names(one) for one in prepared]
+    add_names(prepared[0])
+    table = prepared[0].tables["train"]
+    assert costs == [(len(table.rows) - rows[0], int(table.lengths[rows[0] :].sum())), (0, 0)] and costs[0][0] > 0
+    assert _of_names(prepared[0]) == (0, 0), "they are in the table now"
 
 
 def test_the_seed_makes_the_copies(toy_backbone, toy_news):

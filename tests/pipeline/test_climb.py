@@ -9,7 +9,7 @@ import pytest
 from metier.evaluate import race as says
 from metier.pipeline.race.log import Result
 from metier.pipeline.race.measure import LEAST
-from metier.pipeline.race.race import Race
+from metier.pipeline.race.race import Race, _points
 from metier.pipeline.race.rungs import Rung
 from metier.pipeline.race.sheet import Sheet
 from metier.recipe import Recipe
@@ -112,6 +112,34 @@ def test_nothing_to_gain_nothing_tried():
     assert winner == "probe" and fates["full"] == says.UNDER and not any(name == "full" for name, _ in bench.fitted)
 
 
+def test_three_right_ones_of_three_are_no_proof():
+    sheet = Sheet(scored(1.0, 3), 3, (2,), accuracy)
+    assert sheet.deviation() == pytest.approx(0.2) and sheet.gain(sheet) == (0.0, pytest.approx(0.2))
+    assert Sheet(scored(1.0, 2000), 2000, (2,), accuracy).deviation() < 0.001
+
+    class Few(Made):
+        """A bench on which three texts judge what was fitted on everything."""
+
+        def measure(self, rung, share):
+            found = super().measure(rung, share)
+            if share == 1.0 and found is not None:
+                found = self.log.sheets[rung.name, share] = Sheet(
+                    scored(self.scores[rung.name][2], 3), 3, (2,), accuracy
+                )
+            return found
+
+    scores = {**CHEAP, "zero_shot": (0.6, 0.6, 1.0), "probe": (0.5, 0.55, 1.0), "full": (0.8, 0.9, 1.0)}
+    bench = Few(scores, COST)
+    race = Race(bench)
+    assert race.run().name == "full" and race.fates["zero_shot"][0] == says.UNDER
+    race.leader = bench.rungs["zero_shot"]
+    assert 0.55 < race._best() < 0.65
+
+
+def test_no_gain_has_no_sign_of_a_loss():
+    assert [_points(gain) for gain in (-0.0001, 0.0, 0.012, -0.004)] == ["+0.0", "+0.0", "+1.2", "-0.4"]
+
+
 def test_the_margin_is_what_was_asked():
     dear = {"full": (0.775, 0.815, 0.845)}
     assert run(dear, margin=0.5)[0] == "full"
@@ -150,4 +178,4 @@ def test_a_head_that_no_judge_carries_has_no_part_in_the_score():
     valid = [Example(Document(str(at)), {"mood": "ab"[at % 2]}) for at in range(10)]
     cut = Cut(1.0, SimpleNamespace(examples={"train": [], "valid": valid}), [])
     found = sheet(heads, {"mood": [Prediction("a", 1.0)] * 10, "link": []}, cut)
-    assert found.score() == 0.5 and found.widths[1] == 0 and found.gain(found) == (0.0, 0.0)
+    assert found.score() == 0.5 and found.widths[1] == 0 and found.gain(found)[0] == 0.0

@@ -1,5 +1,7 @@
 """`metier merge`: an adapter becomes part of the weights, and the answers stay."""
 
+import sys
+
 import pytest
 from commands import metier as command
 from commands import refused
@@ -49,6 +51,16 @@ def test_the_command(tmp_path, toy_backbone, toy_news):
     assert done.json["run"] == str(tmp_path / "whole") and done.json["parent"] == Run.open(model.run).version
     assert "would take the place" in refused("merge", model.run, "--out", model.run)
     assert "has no adapter" in refused("merge", tmp_path / "whole", "--out", tmp_path / "again")
+
+
+def test_a_merged_run_needs_no_peft_and_an_adapter_says_so(tmp_path, toy_backbone, toy_news, monkeypatch):
+    model = fitted(tmp_path / "run", toy_news, toy_backbone, "lora", epochs=1)
+    made = merge(model.run, tmp_path / "whole")
+    expected = metier.load(made.path).predict(TEXTS)
+    monkeypatch.setitem(sys.modules, "peft", None)
+    assert metier.load(made.path).predict(TEXTS) == expected
+    said = refused("predict", model.run, toy_news, "--out", tmp_path / "scored.csv")
+    assert "peft is not installed" in said and "metier[train]" in said
 
 
 @pytest.mark.parametrize(("method", "why"), [("adapter", "non-linearity"), ("prefix", "keys"), ("prompt", "tokens")])

@@ -11,6 +11,7 @@ import toy
 from commands import metier as command
 
 import metier
+from metier.models import generator
 from metier.predict.prompted import Shots
 from metier.recipe import Recipe
 
@@ -166,6 +167,14 @@ def test_an_endpoint_is_shown_the_nearest_texts_and_its_key_is_kept_nowhere(tmp_
         model.predict(["Oslo gains"])
     for file in (tmp_path / "run").rglob("*"):
         assert file.is_dir() or b"s3cret-key" not in file.read_bytes()
+
+
+def test_an_endpoint_that_fails_leaves_nothing(tmp_path, toy_backbone, monkeypatch):
+    monkeypatch.setattr(generator, "PAUSE", 0.0)
+    prompt = {"endpoint": "http://127.0.0.1:9/v1", "generator": "tiny", "shots": 2}
+    with pytest.raises(metier.MetierError, match="does not answer"):
+        metier.train(recipe(tmp_path, toy_backbone, rows_of(20), NAMED, "few_shot", prompt=prompt), out=tmp_path / "r")
+    assert not list(tmp_path.glob("r*"))
 
 
 def test_what_few_shot_needs_is_said_in_one_line(tmp_path, toy_backbone, masked):

@@ -13,7 +13,7 @@ from commands import killed, metier, refused, started
 
 from metier.errors import DataError, RunError
 from metier.pipeline.dataset import read_dataset
-from metier.pipeline.race import race, sheet
+from metier.pipeline.race import race, sheet, standing
 from metier.pipeline.race.clock import Clock, Guard, spent_before
 from metier.pipeline.race.cuts import cuts
 from metier.pipeline.trial import trial
@@ -219,6 +219,21 @@ def test_a_race_does_not_go_on_with_other_data(tmp_path, scene):
     )
     with pytest.raises(RunError, match="another recipe"):
         race.start(recipe.but(seed=99), dataset, tmp_path / "run.partial", 0.0, Silent())
+
+
+@pytest.mark.parametrize("name", ["lora", "contrastive"])
+def test_a_winner_of_an_earlier_process_answers_the_same(name, tmp_path, scene):
+    recipe, dataset = scene
+    staged = tmp_path / "run.partial"
+    first = race.start(recipe, dataset, staged, 0.0, Silent())
+    first.bench.measure(first.bench.rungs[name], 1.0)
+    again = race.start(recipe, dataset, staged, 0.0, Silent())
+    first.leader, again.leader = first.bench.rungs[name], again.bench.rungs[name]
+    first.bench.measure(first.bench.rungs["probe"], 1.0)
+    (before, _), (after, _) = standing.winner(first, staged), standing.winner(again, staged)
+    says = [one.runtime.logits(one.tables["test"])["sentiment"] for one in (before, after)]
+    np.testing.assert_array_equal(np.stack(says[0]), np.stack(says[1]))
+    assert (after.network.encoder.adapter is not None) == (name == "lora")
 
 
 def test_a_race_needs_validation_texts(tmp_path, scene):

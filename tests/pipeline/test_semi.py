@@ -131,6 +131,9 @@ def test_what_is_refused(tmp_path, toy_backbone, toy_news, further):
     assert "needs a fit by gradient" in message(
         recipe(toy_news, toy_backbone, further, semi={"method": "uda"}, method="probe")
     )
+    assert "there are none" in message(recipe(toy_news, toy_backbone, "", semi={"method": "pseudo"}))
+    odd = toy.lines(tmp_path / "odd.jsonl", [{"one": "Oslo gains today", "two": "Rome falls today"}])
+    assert "it has the columns 'one', 'two'. Expected: 'text'" in message(recipe(toy_news, toy_backbone, odd))
     known = toy_news.read_text()
     (tmp_path / "known.csv").write_text(known)
     assert "120 are among the labelled texts" in message(recipe(toy_news, toy_backbone, tmp_path / "known.csv"))

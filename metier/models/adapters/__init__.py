@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from metier.errors import BackboneError
+from metier.errors import BackboneError, MissingExtra
 from metier.models.adapters.tokens import Grown
 from metier.models.encoder import Encoder
 from metier.models.hub import HubEncoder
@@ -66,9 +67,12 @@ def attach(encoder: Encoder | HubEncoder, method: str, part: AdapterPart, backbo
 
     Raises:
         BackboneError: where the encoder cannot have these modules.
+        MissingExtra: where peft is not installed.
     """
     if encoder.adapter is not None:
         return encoder.adapter
+    if method != "adapter" and find_spec("peft") is None:
+        raise MissingExtra("peft", "train")
     encoder.requires_grad_(False)
     found = Adapter(method, part, encoder, backbone)
     names = linears(encoder)

@@ -95,10 +95,10 @@ class Race:
             return
         gain = self._gain(rung, self.leader)
         if gain >= self.margin:
-            self.fates[self.leader.name] = says.UNDER, {"says": says.POINTS, "gain": f"{-100 * gain:+.1f}"}
+            self.fates[self.leader.name] = says.UNDER, {"says": says.POINTS, "gain": _points(-gain)}
             self.leader = rung
         else:
-            self.fates[rung.name] = says.UNDER, {"says": says.POINTS, "gain": f"{100 * gain:+.1f}"}
+            self.fates[rung.name] = says.UNDER, {"says": says.POINTS, "gain": _points(gain)}
 
     def _too_small(self) -> RecipeError:
         bench = self.bench
@@ -176,7 +176,7 @@ class Race:
         for rung in better:
             gain = self._hoped(rung)
             if gain < self.margin:
-                self.fates[rung.name] = says.UNDER, {"says": says.EXPECTED, "gain": f"{100 * gain:+.1f}"}
+                self.fates[rung.name] = says.UNDER, {"says": says.EXPECTED, "gain": _points(gain)}
             else:
                 alive.append(rung)
         return alive
@@ -211,10 +211,13 @@ class Race:
         return found
 
     def _best(self) -> float:
-        """The score of whoever leads: on all texts as forecast from parts and as measured, whichever is lower."""
+        """The score of whoever leads on all texts: of the curve through what was measured, each point as it is sure."""
         assert self.leader is not None
-        rows = self.bench.cuts[1.0][0].rows
-        return forecast(self.points(self.leader), [rows])[0].score
+        points = self.points(self.leader)
+        if self.leader.learns:
+            return forecast(points, [self.bench.cuts[1.0][0].rows])[0].score
+        weights = [1.0 / (point.deviation**2 + NOISE**2) for point in points]
+        return float(np.average([point.score for point in points], weights=weights))
 
     def _parts(self, rung: Rung, shares: Sequence[float]) -> list[Point]:
         """The curve at some shares of the data, all of them judged by the same texts."""
@@ -255,6 +258,11 @@ class Race:
             gains.append(expected)
         values, errors = np.array(gains).T
         return float(np.average(values, weights=1.0 / (errors**2 + NOISE**2)))
+
+
+def _points(gain: float) -> str:
+    """A gain in points with its sign, and no negative nought."""
+    return f"{round(100 * gain, 1) + 0.0:+.1f}"
 
 
 def _needs(seconds: float, left: float) -> Note:

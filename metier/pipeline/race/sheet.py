@@ -42,17 +42,25 @@ class Sheet:
 
     def deviation(self, *, valid: bool = False) -> float:
         """The standard error of `score`, from its bootstrap interval."""
-        low, high = self.interval(valid=valid, level=0.68)
-        return (high - low) / 2 if np.isfinite(high - low) else 0.0
+        return _error(self.interval(valid=valid, level=0.68), len(self._rows(valid)))
 
     def gain(self, other: Sheet, *, valid: bool = False) -> tuple[float, float]:
         """How much better this is than another on the same texts, and the standard error of that."""
         found = bootstrap.paired(self._rows(valid), other._rows(valid), self.scorer, resamples=RESAMPLES, level=0.68)
-        low, high = found["interval"]
-        return float(found["difference"]), (high - low) / 2 if np.isfinite(high - low) else 0.0
+        return float(found["difference"]), _error(found["interval"], len(self._rows(valid)))
 
     def _rows(self, valid: bool) -> np.ndarray:
         return self.counts[: self.valid] if valid else self.counts
+
+
+def _error(interval: tuple[float, float], texts: int) -> float:
+    """The standard error that a bootstrap interval of 68 % says.
+
+    Texts that are all alike, three right ones of three, have no spread to draw from. No error is below the deviation of
+    a proportion that was seen without an exception (Laplace's rule of succession), which is about 1 / (texts + 2).
+    """
+    low, high = interval
+    return max((high - low) / 2 if np.isfinite(high - low) else 0.0, 1.0 / (texts + 2))
 
 
 def joined(sheets: Sequence[Sheet]) -> Sheet:

@@ -8,6 +8,8 @@ from typing import Any
 
 from metier import run
 from metier.evaluate.learning_curve import Point, forecast
+from metier.models.machine import seeded
+from metier.pipeline.descend import put_beside
 from metier.pipeline.fit import Fitted, look
 from metier.pipeline.prepare import Prepared, prepare, table_of
 from metier.pipeline.race.log import Result
@@ -50,6 +52,8 @@ def _restored(recipe: Recipe, leader: Rung, bench: Bench) -> tuple[Prepared, Fit
     """What an earlier process fitted. The probe is solved again: it costs little, and the report is about it too."""
     prepared = prepare(recipe, bench.dataset)
     fitted = look(prepared, bench.guard)
+    with seeded(recipe.seed):
+        put_beside(prepared)
     bench.log.load_weights(leader.name, prepared.network)
     fitted.cost = {
         "seconds": bench.log.results[leader.name, 1.0].seconds,
@@ -120,9 +124,12 @@ def _point(point: Point) -> dict[str, float]:
 
 
 def _outlook(race: Race, leader: Rung, times: tuple[float, ...]) -> list[dict[str, float]]:
-    """Where the winner's curve goes with so many times the labels; empty where one point is all that is known."""
+    """Where the winner's curve goes with so many times the labels; empty where one point is all that is known.
+
+    Empty, too, for a winner that learns from no label.
+    """
     points = race.points(leader)
-    if len(points) < 2:
+    if len(points) < 2 or not leader.learns:
         return []
     rows = race.bench.cuts[1.0][0].rows
     level, seed = race.bench.recipe.evaluate.level, race.bench.recipe.seed

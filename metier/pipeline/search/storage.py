@@ -141,12 +141,12 @@ def reachable(place: Place) -> Iterator[None]:
 
 
 def _reason(error: BaseException, place: Place) -> str:
-    """The last words of the driver, on one line and without the password."""
+    """The first line of what the driver said last, without the password."""
     from sqlalchemy import make_url
 
     first: BaseException = error
     while (deeper := getattr(first, "orig", None) or first.__cause__) is not None:
         first = deeper
-    words = " ".join(str(first).split()).rstrip(".")
+    words = next(filter(None, map(str.strip, str(first).splitlines())), type(first).__name__).rstrip(".?")
     secret = make_url(place.url).password if place.url else None
     return words.replace(str(secret), "***") if secret else words
