@@ -40,6 +40,10 @@ FILL = 0.25
 """Of the time of a batch, for how long it may wait to be fuller."""
 WORTH = 0.2
 """Of the time of a batch, what must be the same however full it is, or filling it gains nothing."""
+EVEN = 4.0
+"""Times what every batch costs: a batch may always take so long, or that would be most of what is paid."""
+ALWAYS = 8
+"""Texts that may be ahead of another, however slow the model is."""
 TICK = 0.001
 """Seconds; an event loop's clock is no finer."""
 
@@ -130,13 +134,12 @@ class Batcher(Generic[P]):
         if not self.pace.known:
             return
         ahead = self._turns.ahead(self.share)
-        # The batch that it would be in takes its time as well. One batch may always be ahead, or a slow model could not
-        # be used at all, and so may any one request: who sends many texts shuts out nobody.
-        full = self.pace.seconds(self._limits.batch_texts, int(self._limits.batch_texts * self._mean))
-        longest = self._seconds(self._longest, int(self._longest * self._mean))
-        bound = max(self._limits.wait_seconds - full, full, longest)
+        # A few texts may always be ahead, or a slow model could not be used at all, and so may any one request: who
+        # sends many texts shuts out nobody.
+        always = max(ALWAYS, self._longest)
+        bound = max(self._limits.wait_seconds, self._seconds(always, int(always * self._mean)))
         if ahead > bound:
-            raise overloaded(f"An answer would take {ahead + full:.2g} seconds.", ahead - bound)
+            raise overloaded(f"A text would have to wait for {ahead:.2g} seconds.", ahead - bound)
 
     async def submit(self, documents: Sequence[Document]) -> Reply[P]:
         """The predictions of one request, in its order.
@@ -249,7 +252,7 @@ class Batcher(Generic[P]):
 
     def _most_texts(self) -> int:
         """Texts of a batch: as many as take no longer than a batch should; one, where nothing is known of that."""
-        fits = self.pace.fits(self._limits.batch_seconds, self._mean)
+        fits = self.pace.fits(max(self._limits.batch_seconds, EVEN * self.pace.fixed), self._mean)
         return min(self._limits.batch_texts, fits)
 
     async def _answer(self, batch: Batch[P]) -> None:

@@ -31,12 +31,13 @@ class Limits:
     batch_texts: int = 32
     batch_characters: int = 16_000
     """Of a batch; a longer text goes alone. A batch keeps everybody waiting, and in Chinese a character is a token."""
-    batch_seconds: float = 5.0
-    """Of a batch, as the pace of its run foretells it: for so long one run keeps the others waiting."""
+    batch_seconds: float = 0.1
+    """Of a batch, as the pace of its run foretells it: for so long one run keeps the others waiting, and those who came
+    first keep waiting those who came next. Four times what a batch costs however small it is, if that is more."""
     fill_seconds: float = 0.005
     """For how long at most a batch waits to be fuller, under load; a quarter of the time that it takes, if less."""
-    wait_seconds: float = 0.2
-    """What is foretold to be answered later is refused with 503; of a slow run, what comes behind a full batch."""
+    wait_seconds: float = 0.12
+    """What is foretold to wait longer is refused with 503; of a slow run, what comes behind eight texts."""
     request_seconds: float = 30.0
     """For how long a request waits while the model answers nobody. While it does, even a slow one is waited for."""
     body_seconds: float = 10.0

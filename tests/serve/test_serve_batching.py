@@ -36,7 +36,7 @@ class Held:
 
 @asynccontextmanager
 async def batcher_of(predict, **limits):
-    found = replace(Limits(), **limits)
+    found = replace(Limits(), **({"batch_seconds": 60.0} | limits))  # how long a model is held says nothing
     turns = Turns(found)
     batcher = Batcher(predict, found, turns)
     turns.start()

@@ -267,8 +267,8 @@ def test_a_batch_is_no_longer_than_a_batch_may_take():
 
 
 def test_a_slow_model_loses_nobody():
-    """Requests wait for many times what a request may wait for a model that stands still."""
-    limits = replace(Limits(), request_seconds=0.3, batch_seconds=0.2)
+    """Requests that were accepted wait for many times what one may wait for a model that stands still."""
+    limits = replace(Limits(), request_seconds=0.3, batch_seconds=0.2, wait_seconds=60.0)
     settings = Settings(page=False, limits=limits)
 
     async def ask():
