@@ -19,10 +19,11 @@ def constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
-def feed_of(arrays: Arrays) -> Feed:
-    """A batch by the names of a graph's inputs."""
+def feed_of(arrays: Arrays, model: onnx.ModelProto) -> Feed:
+    """A batch by the names of a graph's inputs; what the graph does not read is left out."""
     further = {f"{name}.{key}": array for name, own in arrays.inputs.items() for key, array in own.items()}
-    return {"ids": arrays.ids, "mask": arrays.mask, "types": arrays.types, **further}
+    known = {"ids": arrays.ids, "mask": arrays.mask, "types": arrays.types, **further}
+    return {item.name: known[item.name] for item in model.graph.input}
 
 
 def peaks(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], texts: Sequence[Arrays]) -> dict[str, np.ndarray]:
@@ -36,11 +37,9 @@ def peaks(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], texts: Sequen
     for name in names:
         watched.graph.output.append(onnx.ValueInfoProto(name=name))
     session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
-    wanted = {item.name for item in session.get_inputs()}
     found: dict[str, np.ndarray] = {}
     for arrays in texts:
-        feed = {name: array for name, array in feed_of(arrays).items() if name in wanted}
-        for name, values in zip(names, session.run(names, feed), strict=True):
+        for name, values in zip(names, session.run(names, feed_of(arrays, model)), strict=True):
             peak = np.abs(values.reshape(-1, values.shape[-1])).max(axis=0)
             found[name] = np.maximum(found[name], peak) if name in found else peak
     return found

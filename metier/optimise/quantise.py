@@ -85,7 +85,7 @@ def quantise(
         with _quiet():
             if static:
                 quantize_static(
-                    prepared, target, _Texts(map(feed_of, texts)),
+                    prepared, target, _Texts(feed_of(arrays, model) for arrays in texts),
                     quant_format=QuantFormat.QDQ, activation_type=QuantType.QUInt8,
                     extra_options={"OpTypesToExcludeOutputQuantization": list(PRODUCTS)}, **options,
                 )  # fmt: skip
