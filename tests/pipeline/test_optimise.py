@@ -202,3 +202,30 @@ def test_heads_of_every_kind(tmp_path, toy_backbone):
     made = optimise(run, tmp_path / "small", {"precision": "fp32"}, Silent(), threads=1)
     first, second = (metier.load(path, threads=1).predict(["shares in Berlin fell"]) for path in (run, made.path))
     assert [item.label for item in first[0].values()] == [item.label for item in second[0].values()]
+
+
+def test_what_was_cut_off_goes_on(toy_run, tmp_path, monkeypatch):
+    from metier.pipeline.optimise import optimise as making
+
+    asked = {"student": "layers", "precision": "fp32", **FREE}
+    whole = optimise(toy_run, tmp_path / "whole", asked, Silent(), threads=1)
+
+    def die(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(making, "compiled", die)
+        with pytest.raises(KeyboardInterrupt):
+            optimise(toy_run, tmp_path / "run", asked, Silent(), threads=1)
+    assert (tmp_path / "run.partial").is_dir()
+    fits = []
+    real = making.distil.descend
+    monkeypatch.setattr(making.distil, "descend", lambda *given: fits.append(1) or real(*given))
+    made = optimise(toy_run, tmp_path / "run", asked, Silent(), threads=1)
+    assert not fits and not (made.path / "optimise.json").exists() and not (made.path / "checkpoint").exists()
+    first, second = (metier.load(path, threads=1).predict(TEXTS) for path in (whole.path, made.path))
+    assert apart(first, second) == 0.0
+    other = {"precision": "fp32", **FREE}
+    (tmp_path / "other.partial").mkdir()
+    (tmp_path / "other.partial" / "optimise.json").write_text("{}")
+    assert optimise(toy_run, tmp_path / "other", other, Silent(), threads=1).path.is_dir()

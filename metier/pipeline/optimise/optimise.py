@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +31,9 @@ from metier.recipe import OptimisePart, Recipe
 from metier.run import Run
 
 MILDER = "take away less, recover longer, or allow more with --tolerance"
+
+ASKED = "optimise.json"
+"""In a folder that is not finished: what was asked, and of which run."""
 
 Shrink = Callable[[Prepared], dict[str, Any]]
 
@@ -122,7 +126,7 @@ def optimise(
     prepared = material(known, data, watch, device="cpu", threads=threads)
     staged = folder.stage(path)
     with folder.claimed(staged):
-        folder.clear(path)
+        _begin(path, staged, json.dumps({"of": known.version, **how.model_dump(mode="json")}, sort_keys=True))
         try:
             gate = Gate.of(prepared, how.tolerance, watch)
             making = Making(prepared, how, gate, staged, watch)
@@ -149,6 +153,7 @@ def optimise(
                 optimised=optimised,
             )
             save(making.prepared, runtime, found, known, staged)
+            (staged / ASKED).unlink()
         except MetierError:
             shutil.rmtree(staged)
             raise
@@ -157,6 +162,18 @@ def optimise(
                 f"The run could not be saved in {staged}: {error.strerror}.", hint="free some disk space"
             ) from error
         return folder.seal(path, {"metier": __version__, "data": known.manifest.get("data"), "parent": known.version})
+
+
+def _begin(path: Path, staged: Path, asked: str) -> None:
+    """Empties the new run's folder, but for what an equal wish that was cut off has left: students go on there."""
+    marker = staged / ASKED
+    if marker.is_file() and marker.read_text(encoding="utf-8") == asked:
+        return
+    if marker.is_file():
+        folder.empty(staged)
+    else:
+        folder.clear(path)
+    folder.write_text(marker, asked)
 
 
 def _require(how: OptimisePart, known: Run, path: Path) -> None:
