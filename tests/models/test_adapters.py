@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from metier.errors import BackboneError
+from metier.errors import BackboneError, RecipeError
 from metier.models.adapters import attach, fold, linears, restore, upper
 from metier.models.adapters.tokens import Grown
 from metier.models.backbone import Backbone
@@ -235,3 +235,11 @@ def test_virtual_tokens_take_their_room_in_a_foreign_window(backbone):
     assert encoder.window == 21
     with pytest.raises(BackboneError, match="no room"):
         room(foreign(), "prompt", AdapterPart(tokens=30))
+
+
+def test_a_rank_that_no_weight_has(backbone):
+    from metier.models.adapters import room
+
+    with pytest.raises(RecipeError, match=r"adapter.rank is 900\. Expected: at most"):
+        room(ours(), "lora", AdapterPart(rank=900))
+    assert room(ours(), "prefix", AdapterPart(rank=900)) > 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from metier.errors import BackboneError, MissingExtra
+from metier.errors import BackboneError, MissingExtra, RecipeError
 from metier.models.adapters.tokens import Grown
 from metier.models.encoder import Encoder
 from metier.models.hub import HubEncoder
@@ -132,6 +132,11 @@ def fold(encoder: Encoder | HubEncoder) -> None:
 
 def room(encoder: Encoder | HubEncoder, method: str, part: AdapterPart) -> int:
     """The most tokens of a text that a row may have when the method's own are there, too."""
+    if method in FOLDING and part.rank > encoder.width:
+        raise RecipeError(
+            f"adapter.rank is {part.rank}.",
+            expected=f"at most {encoder.width}: no weight of the encoder has a higher rank",
+        )
     taken = part.tokens if method == "prompt" and isinstance(encoder, HubEncoder) else 0
     if taken >= encoder.window:
         raise BackboneError(

@@ -103,7 +103,8 @@ class Bench:
         passes = held / rate if rate else estimate(self.prepared)
         words, probe = (self._longest(name) for name in ("TF-IDF", "probe"))
         settings = self.recipe.evaluate
-        beside = 1.5 * words * settings.baselines + 0.5 * probe * settings.suspects
+        again = ("probe", 1.0) in self.log.results and "probe" not in self.wholes  # by a process that was cut off
+        beside = 1.5 * words * settings.baselines + (0.5 * settings.suspects + again) * probe
         return FINISH + CAUTION * (passes + beside)
 
     def left(self) -> float:
