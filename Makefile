@@ -11,6 +11,7 @@ THREADS ?= 1
 # What is installed. Ray is no part of all: make test EXTRAS=all,ray runs the tests of --engine ray, too.
 EXTRAS  ?= all
 TESTS   ?= tests
+WORKERS ?= auto
 DATA    := $(if $(METIER_TEST_DATA),$(METIER_TEST_DATA),$(if $(wildcard ../shared/data/README.md),$(abspath ../shared/data)))
 QUIET   := OMP_NUM_THREADS=$(THREADS) TOKENIZERS_PARALLELISM=false METIER_TEST_DATA="$(DATA)"
 
@@ -50,7 +51,7 @@ types: $(STAMP)
 	@$(BIN)/mypy --no-error-summary
 
 test: lint types
-	@$(QUIET) $(BIN)/python -m pytest $(TESTS)
+	@$(QUIET) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 soak: $(STAMP)
 	@$(QUIET) $(BIN)/python -m pytest -m soak --timeout 3600 $(TESTS)

@@ -198,7 +198,7 @@ def test_the_disk_is_full_anywhere_else(monkeypatch, toy_run, toy_news, tmp_path
     def full(*_arguments, **_keywords):
         raise OSError(errno.ENOSPC, "No space left on device", "scored.parquet")
 
-    monkeypatch.setattr("metier.predict.corpus._join", full)
+    monkeypatch.setattr("metier.predict.corpus.join", full)
     message = refused("predict", toy_run, toy_news, "--out", tmp_path / "s.parquet")
     assert "scored.parquet" in message and "free some disk space" in message
 

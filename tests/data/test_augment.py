@@ -90,6 +90,13 @@ def test_spans_stay_whole_whatever_is_changed(one: Example, kind: str, rate: flo
             assert flat == sorted(flat) and all(start < end <= len(document.text) for start, end in document.tokens)
 
 
+def test_a_word_of_the_source_that_a_span_begins_in_stays_where_it_is() -> None:
+    text, tokens = "the 银行的利润 wins", ((0, 3), (4, 9), (10, 14))
+    one = Example(Document(text, None, "7", tokens), {"tags": (Span(5, 9, "X", "行的利润"),)}, "train")
+    for copy in made("swaps", one, 1.0):
+        assert sorted(copy.document.text.split()) == sorted(text.split())
+
+
 @settings(max_examples=60, deadline=None)
 @given(tagged(), st.floats(0.1, 1.0))
 def test_words_of_the_source_stay_words(one: Example, rate: float) -> None:

@@ -207,7 +207,7 @@ def test_sizes_that_no_layer_can_have():
 
 def test_a_pruned_network_is_one_graph(network, table, tmp_path):
     pytest.importorskip("onnxscript")
-    onnxruntime = pytest.importorskip("onnxruntime")
+    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     from metier.optimise.export import export
     from metier.optimise.graph import feed_of
 
@@ -216,6 +216,6 @@ def test_a_pruned_network_is_one_graph(network, table, tmp_path):
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
     with torch.no_grad():
         expected = smaller(table.plain(rows))
-    found = session.run(list(expected), feed_of(table.arrays(rows)))
+    found = session.run(list(expected), feed_of(table.arrays(rows), onnx.load(tmp_path / "model.onnx")))
     for own, other in zip(found, expected.values(), strict=True):
         assert np.allclose(own, other.numpy(), atol=1e-4)

@@ -71,7 +71,7 @@ def passage(example: Example, lexicon: frozenset[str] = frozenset(), *, pair: bo
             words.append(part)
             whole = tokens is not None and part == (start, end)
             cut = part[0] > start and part[0] in walls or part[1] < end and part[1] in walls
-            loose = whole or not cut or CHARACTER.match(text, part[0]) is not None
+            loose = whole or not cut or (tokens is None and CHARACTER.match(text, part[0]) is not None)
             free.append(loose and not any(low < part[1] and part[0] < high for low, high in bound))
     return Passage(text, tuple(words), tuple(free), walls, tokens is not None)
 
