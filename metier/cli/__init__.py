@@ -15,6 +15,7 @@ from metier.cli.options import app
 from metier.errors import MetierError, MissingExtra
 
 EXTRAS = {
+    "polars": "data", "pyarrow": "data", "sklearn": "data", "scipy": "data", "fastexcel": "data",
     "torch": "train", "transformers": "train", "accelerate": "train", "huggingface_hub": "train",
     "onnx": "train", "onnxscript": "train", "openvino": "openvino",
     "optuna": "search", "sqlalchemy": "search", "psycopg": "search",

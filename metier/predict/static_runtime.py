@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
-from scipy.sparse import csr_matrix
 
 from metier.errors import RunError
 from metier.models.bags import BREAK, Bags
@@ -26,6 +25,8 @@ from metier.types import Document, Prediction
 
 BLOCK = 4_096
 """Documents that are tokenised together while the block before them is computed and decoded."""
+NEAR = 256
+"""Texts whose vectors are gathered together."""
 EPS = np.float32(1e-6)
 ENDLESS = 1 << 30
 """Tokens that a row may have: there are no windows."""
@@ -52,8 +53,9 @@ class StaticRuntime(Runtime):
     ) -> None:
         super().__init__(tasks, endless(tokeniser), floors)
         self.bags = bags
-        self.arrays = {name: array.astype(np.float32, copy=False) for name, array in arrays.items()}
-        self._vectors, self._weights = self.arrays["vectors"], self.arrays["weights"]
+        self.arrays = {name: array if name == "vectors" else array.astype(np.float32) for name, array in arrays.items()}
+        self._weights = self.arrays["weights"]
+        self._vectors = self.arrays["vectors"].astype(np.float32) * self._weights[:, None]
         heads = [(self.arrays[f"heads.{at}"], self.arrays[f"heads.{at}.bias"]) for at in range(len(self.tasks))]
         self._out = np.concatenate([weight for weight, _ in heads]).T.copy()
         self._bias = np.concatenate([bias for _, bias in heads])
@@ -83,8 +85,7 @@ class StaticRuntime(Runtime):
         """What the heads read of texts, `(texts, width)`; see `Bags` for what says which ids are whose."""
         rows, ends = self.bags(ids, bounds)
         counted = self._weights[rows]
-        shape = len(ends) - 1, len(self._weights)
-        mean: np.ndarray = csr_matrix((counted, rows, ends), shape=shape) @ self._vectors
+        mean = self._summed(rows, ends)
         sums = np.concatenate([[0.0], np.cumsum(counted, dtype=np.float64)])
         total = (sums[ends[1:]] - sums[ends[:-1]]).astype(np.float32)
         mean /= np.maximum(total, EPS)[:, None]
@@ -93,6 +94,17 @@ class StaticRuntime(Runtime):
             inner = mean @ self.arrays["widen"].T + self.arrays["widen_bias"]
             mean += np.maximum(inner, 0.0, out=inner) @ self.arrays["narrow"].T
         return mean
+
+    def _summed(self, rows: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """The sum of each text's weighted vectors, `(texts, width)`, a few texts at a time: what is read stays near."""
+        sums = np.zeros((len(ends) - 1, self._vectors.shape[1]), dtype=np.float32)
+        for start in range(0, len(sums), NEAR):
+            own = ends[start : start + NEAR + 1]
+            filled = np.flatnonzero(own[1:] > own[:-1])
+            if len(filled):
+                vectors = self._vectors[rows[own[0] : own[-1]]]
+                sums[start + filled] = np.add.reduceat(vectors, own[filled] - own[0], axis=0)
+        return sums
 
     def describe(self) -> dict[str, object]:
         """As `Runtime.describe`."""

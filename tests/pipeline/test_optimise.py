@@ -63,15 +63,16 @@ def test_eight_bits(small, toy_run):
     assert "Made smaller" in (small / "report.html").read_text()
 
 
-def test_no_torch_is_needed(small):
+def test_the_base_install_is_enough(small):
     said = f"""
 import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "transformers", "onnx", "peft"):
-            raise ImportError(name)
-import polars, metier
+        if name.split(".")[0] in ("torch", "transformers", "onnx", "peft", "polars", "pyarrow", "scipy", "sklearn"):
+            raise ModuleNotFoundError(name, name=name)
+import metier
 sys.meta_path.insert(0, Blocked())
+import metier.serve.server
 model = metier.load({str(small)!r}, threads=1)
 print(model.predict({TEXTS!r})[0]["sentiment"].label, "torch" in sys.modules)
 """
