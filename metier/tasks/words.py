@@ -67,7 +67,23 @@ def all_words(pieces: Sequence[Encoding]) -> Words:
     unique, place = np.unique(start, return_inverse=True)
     longest = np.zeros(len(unique), dtype=np.int64)
     np.maximum.at(longest, place, end)
+    for begin, stop in filter(None, map(_gone_on, pieces)):
+        at = int(np.searchsorted(unique, begin, side="right")) - 1
+        if at >= 0:
+            longest[at] = max(longest[at], stop)
     return Words(found[0].text, unique, longest)
+
+
+def _gone_on(encoding: Encoding) -> tuple[int, int] | None:
+    """Where a word that began in a window before this one goes on, and ends here; `None` where none does.
+
+    Only a word that is longer than a window has an end that no other window tells. The source's own words have theirs.
+    """
+    first, own = first_tokens(encoding), np.flatnonzero(encoding.sequence == 0)
+    head = own[own < first[0]] if len(first) else own
+    if not len(head) or encoding.document.tokens:
+        return None
+    return int(encoding.start[head[0]]), int(encoding.end[head].max())
 
 
 def farthest_from_edges(rows: Sequence[np.ndarray], pieces: Sequence[Encoding]) -> np.ndarray:

@@ -44,6 +44,14 @@ def certain(task: Tag, target: Target, encodings: list[Encoding]) -> np.ndarray:
     return task.merge(rows, encodings)
 
 
+@pytest.mark.parametrize("letters", [27, 28, 40, 75])
+def test_a_word_longer_than_a_window_ends_where_it_ends(letters: int) -> None:
+    text = f"b {'0' * letters} c"
+    spans, task = (Span(2, 2 + letters, "DRUG"),), Tag(TYPES)
+    encodings = cut(Document(text, id="1"), 9, stride=4)
+    assert task.decode([certain(task, spans, encodings)], [encodings])[0].label == spans
+
+
 @settings(max_examples=150, deadline=None)
 @given(SCRIPTS, st.data())
 def test_spans_of_whole_words_come_back(text: str, data: st.DataObject) -> None:
