@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from metier.evaluate import charts, phrases
+from metier.evaluate import charts, pages
 from metier.evaluate.charts import Series
 from metier.evaluate.search_page import Powers
 
@@ -30,33 +27,13 @@ def rows(benched: Mapping[str, Any]) -> list[list[str]]:
 
 def render(benched: Mapping[str, Any], out: Path, *, lang: str = "en") -> Path:
     """Writes the page. Returns `out`."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    style = (files("metier.evaluate") / "templates" / "report.css").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=PackageLoader("metier.evaluate"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["t"] = phrases.html
     engines = [one["engine"] for one in benched["held"]]
     lengths = sorted({cell["length"] for cell in benched["cells"]})
-    text = environment.get_template(
-        "bench.html.j2"
-    ).render(
-        lang=lang,
-        style=Markup(style),  # a file of this package
-        digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        found=benched,
-        engines=engines,
-        looks=LOOKS,
-        rows=rows(benched)[1:],
-        drawn=[(length, picture(benched["cells"], engines, length)) for length in lengths],
+    drawn = [(length, picture(benched["cells"], engines, length)) for length in lengths]
+    text = pages.page(
+        "bench.html.j2", lang, found=benched, engines=engines, looks=LOOKS, rows=rows(benched)[1:], drawn=drawn
     )
-    out.write_bytes(text.encode("utf-8", errors="replace"))
-    return out
+    return pages.write(text, out)
 
 
 def picture(cells: Sequence[Mapping[str, Any]], engines: Sequence[str], length: int) -> Markup:

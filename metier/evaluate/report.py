@@ -6,22 +6,18 @@ like markup stays text twice over.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from metier.evaluate import figures, optimised, phrases, race
+from metier.evaluate import figures, optimised, pages, phrases, race
 from metier.evaluate.findings import Findings, HeadFindings, Verdict, verdicts
 from metier.evaluate.phrases import Title
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    pass
 
 FEW = 12
 """Classes, errors and suspects that are shown before the reader asks for the rest."""
@@ -43,21 +39,14 @@ def render(findings: Findings, out: Path, *, lang: str = "en") -> Path:
     Returns:
         `out`.
     """
-    # A lone surrogate, which a text of a user may hold, has no UTF-8.
-    out.write_bytes(page(findings, lang=lang).encode("utf-8", errors="replace"))
-    return out
+    return pages.write(page(findings, lang=lang), out)
 
 
 def page(findings: Findings, *, lang: str = "en") -> str:
     """The report as one HTML document. Raises `ValueError` for a language that it does not speak."""
-    if lang not in ("en", "zh"):
-        raise ValueError(f"the report speaks en and zh, not {lang!r}")
-    style = (files("metier.evaluate") / "templates" / "report.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return _template().render(
-        lang=lang,
-        style=Markup(style),  # a file of this package; autoescaping would break its selectors
-        digest=digest,
+    return pages.page(
+        "report.html.j2",
+        lang,
         run=findings,
         method=findings.method or "?",
         backbone=findings.backbone.get("name", "?"),
@@ -99,31 +88,6 @@ def _outcome(found: Sequence[Verdict]) -> str:
     if not outcomes:
         return "–"
     return "NO" if "not beaten" in outcomes else "unclear" if "unclear" in outcomes else "yes"
-
-
-def _breakable(text: Any) -> Markup:
-    """A label that may be broken after its underscores, dots and slashes, so that tables fit a phone."""
-    marked = str(escape(str(text)))
-    for sign in "_./":
-        marked = marked.replace(sign, sign + "<wbr>")
-    return Markup(marked)  # escaped above; the signs occur in no entity
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("metier.evaluate"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["t"] = phrases.html
-    environment.filters["percent"] = lambda value: f"{100 * value:.1f}%"
-    environment.filters["breakable"] = _breakable
-    return environment.get_template("report.html.j2")
 
 
 def _head(name: str, head: HeadFindings) -> dict[str, Any]:

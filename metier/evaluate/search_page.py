@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from metier.evaluate import charts, phrases
+from metier.evaluate import charts, pages, phrases
 from metier.evaluate.charts import Axis, Bar, Series
 from metier.evaluate.figures import duration
 
@@ -72,37 +69,21 @@ class Searched:
 
 def render(found: Searched, out: Path, *, lang: str = "en") -> Path:
     """Writes the page; `lang` (`en` or `zh`) is shown first. Returns `out`."""
-    out.write_bytes(page(found, lang=lang).encode("utf-8", errors="replace"))
-    return out
+    return pages.write(page(found, lang=lang), out)
 
 
 def page(found: Searched, *, lang: str = "en") -> str:
     """The search as one HTML document."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    style = (files("metier.evaluate") / "templates" / "report.css").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=PackageLoader("metier.evaluate"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["t"] = phrases.html
-    drawn = [(key, scatter(found, key)) for key in found.parameters[:DRAWN]]
-    return environment.get_template(
-        "search.html.j2"
-    ).render(
-        lang=lang,
-        style=Markup(style),  # a file of this package
-        digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+    return pages.page(
+        "search.html.j2",
+        lang,
         found=found,
         score=score,
         short=short,
         text=value_text,
         history=history(found),
         importance=importance(found),
-        drawn=drawn,
+        drawn=[(key, scatter(found, key)) for key in found.parameters[:DRAWN]],
         duration=duration,
         top=found.whole[:SHOWN],
         rest=[one for one in found.tried if one not in found.whole[:SHOWN]],
