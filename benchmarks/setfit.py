@@ -33,7 +33,7 @@ def theirs(table: pl.DataFrame, seed: int, peers: str, iterations: int) -> dict[
             "iterations": iterations,
         }  # fmt: skip
         done = subprocess.run(
-            [peers, str(Path(__file__).with_name("setfit_peer.py"))],
+            [peers, "-P", str(Path(__file__).with_name("setfit_peer.py"))],
             input=json.dumps(asked), capture_output=True, text=True, check=True, cwd=folder,
         )  # fmt: skip
     return dict(json.loads(done.stdout.strip().splitlines()[-1]))

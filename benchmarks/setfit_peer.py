@@ -1,7 +1,7 @@
 """What the setfit package does, as its documentation says; run by `benchmarks.setfit` in the peers' environment.
 
-Reads JSON from stdin: `model` (a folder), `train`, `test` (lists of text and label), `seed`, `threads`, `pairs` (or
-null for the package's own number). Writes one line of JSON: accuracy, CPU seconds of the fit, pairs.
+Reads JSON from stdin: `model` (a folder), `train`, `test` (lists of text and label), `seed`, `threads`, `folder`,
+`iterations` (pairs a text and kind). Writes one line of JSON: accuracy, CPU seconds of the fit.
 """
 
 from __future__ import annotations
