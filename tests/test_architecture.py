@@ -20,9 +20,10 @@ ROWS = (
     ("data",),
     ("tasks",),
     ("models",),
-    ("train", "predict", "optimise", "evaluate"),
+    ("train", "predict", "optimise", "evaluate", "store"),
     ("pipeline",),
     ("model",),
+    ("apps",),
     ("serve",),
     ("progress",),
     ("cli",),
@@ -46,6 +47,12 @@ ONLY_IN = {
     "rich": {"cli", "progress"},
     "optuna": {"pipeline"},
     "ray": {"predict"},
+    "alembic": {"store"},
+    "argon2": {"store"},
+    "feedparser": {"apps"},
+    "redis": {"apps"},
+    "apprise": {"apps"},
+    "rapidfuzz": {"apps"},
 }
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "jsonpickle"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc", "core"}

@@ -1,0 +1,1 @@
+"""Opinion monitoring: a stream of documents becomes stories, counts, and alarms that say why."""

@@ -1,0 +1,1 @@
+"""The database that all applications share: SQLite by default, PostgreSQL beyond one machine."""
