@@ -41,6 +41,14 @@ class BackboneError(MetierError):
     """A pretrained model that cannot be found or used."""
 
 
+class StoreError(MetierError):
+    """A database that cannot be opened, read or written."""
+
+
+class StoreGone(StoreError):
+    """A database that cannot be used now and may be again in a moment: away, locked, full. Worth trying again."""
+
+
 class MissingExtra(MetierError):
     """A part of Metier that is not installed.
 

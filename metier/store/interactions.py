@@ -1,0 +1,58 @@
+"""What came back of predictions that were shown: one table for all applications, which training reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from metier.store import bulk, documents
+from metier.store.tables import interactions
+from metier.types import Interaction
+
+
+def add(connection: Connection, found: Iterable[Interaction]) -> int:
+    """Keeps interactions, each once, however often it is sent; how many were new.
+
+    Documents and stories that are judged are not forgotten: training reads them.
+    """
+    found = list(found)
+    new = bulk.add(connection, interactions, bulk.columns_of(found))
+    for one in found:
+        if one.id in new and one.kind in ("document", "story"):
+            documents.pin(connection, one.kind, [one.subject], f"interaction:{one.id}")
+    return len(new)
+
+
+def of(connection: Connection, kind: str, subject: str) -> list[Interaction]:
+    """What was said of one thing, in the order in which it came."""
+    statement = select(interactions).where(interactions.c.kind == kind, interactions.c.subject == subject)
+    return [bulk.read_as(Interaction, row) for row in connection.execute(statement.order_by(interactions.c.number))]
+
+
+def since(
+    connection: Connection, after: int = 0, *, app: str | None = None, head: str | None = None
+) -> Iterator[tuple[int, Interaction]]:
+    """`(number, interaction)` in the order in which they came, from the one after number `after`.
+
+    Args:
+        connection: of `Store.read`.
+        after: the last number that was seen.
+        app: of one application only.
+        head: about one head only.
+    """
+    statement = select(interactions).where(interactions.c.number > after).order_by(interactions.c.number)
+    if app is not None:
+        statement = statement.where(interactions.c.app == app)
+    if head is not None:
+        statement = statement.where(interactions.c.head == head)
+    for row in connection.execute(statement, execution_options={"yield_per": 1000}):
+        yield row.number, bulk.read_as(Interaction, row)
+
+
+def counts(connection: Connection, app: str) -> dict[tuple[str, str], int]:
+    """How many of each `(kind, verdict)` an application has."""
+    columns: tuple[Any, ...] = (interactions.c.kind, interactions.c.verdict)
+    statement = select(*columns, func.count()).where(interactions.c.app == app).group_by(*columns).order_by(*columns)
+    return {(row[0], row[1]): row[2] for row in connection.execute(statement)}

@@ -1,0 +1,14 @@
+"""What alembic runs: the revisions, on the connection (and in the transaction) that it is handed."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from metier.store.tables import metadata
+
+VERSIONS = "metier_schema"
+"""The table that names the revision. Alembic's own default is taken where a search shares the server."""
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, version_table=VERSIONS)
+with context.begin_transaction():
+    context.run_migrations()
