@@ -27,7 +27,7 @@ def clean(text: str) -> str:
 def canonical(value: Any) -> str:
     """The one JSON text of a value: keys sorted, no blanks, floats as Python writes them (`NaN` and `Infinity`, too,
     which plain JSON lacks: a detector's state must come back as it was)."""
-    return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=_plain))
+    return clean(_ENCODER.encode(value))
 
 
 def _plain(value: Any) -> Any:
@@ -40,6 +40,9 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):  # NumPy's numbers and arrays
         return value.tolist()
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=_plain)
 
 
 class Words(types.TypeDecorator[str]):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, select, tuple_, update
 
 from metier.store import bulk
 from metier.store.tables import documents, mentions, pins, unlinked
@@ -89,15 +89,15 @@ def known(connection: Connection, ids: Iterable[str]) -> set[str]:
 def get(connection: Connection, id: str) -> StoredDocument | None:
     """One document."""
     row = connection.execute(select(documents).where(documents.c.id == id)).first()
-    return None if row is None else _document(row)
+    return None if row is None else bulk.read_as(StoredDocument, row)
 
 
 def many(connection: Connection, ids: Iterable[str]) -> dict[str, StoredDocument]:
     """The documents with these ids, those that are there."""
     return {
-        row.id: _document(row)
+        found.id: found
         for part in bulk.parts(ids)
-        for row in connection.execute(select(documents).where(documents.c.id.in_(part)))
+        for found in _each(connection, select(documents).where(documents.c.id.in_(part)))
     }
 
 
@@ -143,13 +143,7 @@ def count(connection: Connection) -> int:
 
 
 def _each(connection: Connection, statement: Any) -> Iterator[StoredDocument]:
-    for row in connection.execute(statement, execution_options={"yield_per": 1000}):
-        yield _document(row)
-
-
-def _document(row: Row[Any]) -> StoredDocument:
-    found = bulk.read_as(StoredDocument, row)
-    return found
+    yield from bulk.read_each(StoredDocument, connection.execute(statement, execution_options={"yield_per": 1000}))
 
 
 # -- companies ---------------------------------------------------------------------------------------------------

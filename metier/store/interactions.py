@@ -28,7 +28,7 @@ def add(connection: Connection, found: Iterable[Interaction]) -> int:
 def of(connection: Connection, kind: str, subject: str) -> list[Interaction]:
     """What was said of one thing, in the order in which it came."""
     statement = select(interactions).where(interactions.c.kind == kind, interactions.c.subject == subject)
-    return [bulk.read_as(Interaction, row) for row in connection.execute(statement.order_by(interactions.c.number))]
+    return list(bulk.read_each(Interaction, connection.execute(statement.order_by(interactions.c.number))))
 
 
 def since(

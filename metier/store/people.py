@@ -289,7 +289,7 @@ def key(connection: Connection, secret: str, now: float) -> Key | None:
 
 def all_keys(connection: Connection) -> list[Key]:
     """All keys, by name, without what they are."""
-    return [bulk.read_as(Key, row) for row in connection.execute(select(keys).order_by(keys.c.name))]
+    return list(bulk.read_each(Key, connection.execute(select(keys).order_by(keys.c.name))))
 
 
 def revoke(connection: Connection, name: str) -> None:

@@ -82,5 +82,4 @@ def pinned(connection: Connection, id: str) -> bool:
 
 
 def _each(connection: Connection, statement: Any) -> Iterator[StoredStory]:
-    for row in connection.execute(statement, execution_options={"yield_per": 1000}):
-        yield bulk.read_as(StoredStory, row)
+    yield from bulk.read_each(StoredStory, connection.execute(statement, execution_options={"yield_per": 1000}))

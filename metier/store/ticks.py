@@ -58,15 +58,14 @@ def of_series(connection: Connection, topic: str, company: str, start: float, en
     """The ticks of one series that start at `start` or later and before `end`, in order."""
     statement = select(ticks).where(ticks.c.topic == topic, ticks.c.company == company)
     statement = statement.where(ticks.c.start >= start, ticks.c.start < end).order_by(ticks.c.start)
-    return [bulk.read_as(StoredTick, row) for row in connection.execute(statement)]
+    return list(bulk.read_each(StoredTick, connection.execute(statement)))
 
 
 def between(connection: Connection, start: float, end: float) -> Iterator[StoredTick]:
     """The ticks of all series that start at `start` or later and before `end`, by series and time."""
     statement = select(ticks).where(ticks.c.start >= start, ticks.c.start < end)
     statement = statement.order_by(ticks.c.topic, ticks.c.company, ticks.c.start)
-    for row in connection.execute(statement, execution_options={"yield_per": 5000}):
-        yield bulk.read_as(StoredTick, row)
+    yield from bulk.read_each(StoredTick, connection.execute(statement, execution_options={"yield_per": 5000}))
 
 
 def span(connection: Connection) -> tuple[float, float] | None:
