@@ -29,7 +29,8 @@ class Columns:
     """The roles of columns.
 
     `text`: one column, or two for a pair. `labels`: head name to `(column, kind of task)`. `split`, `group`, `time`:
-    the columns that say which part of the data a row is in, what may not be torn apart, and when it was.
+    the columns that say which part of the data a row is in, what may not be torn apart, and when it was. `mentions`:
+    head name to the column of names that its labels are about, one a row.
     """
 
     text: tuple[str, ...] = TEXT
@@ -37,6 +38,7 @@ class Columns:
     split: str | None = None
     group: str | None = None
     time: str | None = None
+    mentions: Mapping[str, str] = field(default_factory=dict)
 
 
 def resolve(
@@ -46,6 +48,7 @@ def resolve(
     *,
     tasks: Mapping[str, str] | None = None,
     roles: Mapping[str, str | None] | None = None,
+    mentions: Mapping[str, str] | None = None,
     strict: bool = True,
 ) -> Columns:
     """The columns of a source that play the roles that were asked for.
@@ -58,6 +61,7 @@ def resolve(
             `label`, `labels` or `spans` if there is one, else no head.
         tasks: head name to kind; a kind that is not given is guessed from the first rows.
         roles: columns for `split`, `group`, `time`. A column `split` is used by itself.
+        mentions: head name to the column of names that its labels are about; its kind is `mention`.
         strict: raise; otherwise names that do not exist are returned as they were given (for the doctor).
 
     Raises:
@@ -69,11 +73,14 @@ def resolve(
     wanted = {role: (roles or {}).get(role) for role in ROLES}
     if wanted["split"] is None and "split" in known and "split" not in heads.values():
         wanted["split"] = "split"
-    taken = [*heads.values(), *(name for name in wanted.values() if name)]
+    mentions = dict(mentions or {})
+    tasks = {**(tasks or {}), **dict.fromkeys(mentions, "mention")}
+    taken = [*heads.values(), *mentions.values(), *(name for name in wanted.values() if name)]
     sample = _sample(source)
     chosen, trouble = _text(tuple(text), known, set(taken), sample)
-    kinds = {head: (tasks or {}).get(head) or _guess(sample, column, chosen) for head, column in heads.items()}
-    found = Columns(chosen, {head: (column, kinds[head]) for head, column in heads.items()}, **wanted)
+    kinds = {head: tasks.get(head) or _guess(sample, column, chosen) for head, column in heads.items()}
+    labelled = {head: (column, kinds[head]) for head, column in heads.items()}
+    found = Columns(chosen, labelled, **wanted, mentions=mentions)
     if strict:
         unfit = [trouble] if trouble else []
         unfit += [holds_bytes(name).found for name in dict.fromkeys(chosen) if _is_bytes(sample, name)]
@@ -87,6 +94,8 @@ def clashes(columns: Columns) -> list[str]:
     twice = [name for name in dict.fromkeys(columns.text) if columns.text.count(name) > 1]
     found = [f"The column {name!r} is named twice as text." for name in twice]
     found += [f"The column {name!r} is both the text and a label." for name in labels if name in columns.text]
+    names_of = columns.mentions.values()
+    found += [f"The column {name!r} is both a label and names mentions." for name in labels if name in names_of]
     places = {role: getattr(columns, role) for role in ROLES}
     found += [f"The column {name!r} is both a label and the {role}." for role, name in places.items() if name in labels]
     return found
@@ -96,7 +105,7 @@ def missing_columns(source: Source, columns: Columns) -> dict[str, str]:
     """The columns that do not exist, each with a hint that names the nearest one that does."""
     known = columns_of(source)
     names = [*columns.text, *(column for column, _ in columns.labels.values())]
-    names += [name for name in (columns.split, columns.group, columns.time) if name]
+    names += [name for name in (columns.split, columns.group, columns.time, *columns.mentions.values()) if name]
     return {name: nearest(name, known).strip() for name in dict.fromkeys(names) if name not in known}
 
 

@@ -12,6 +12,7 @@ from metier.data.diagnosis import ORDER, Diagnosis, Finding, Problem, shortened
 from metier.data.rows import frames, strings
 from metier.data.source import Source, is_conll, parts
 from metier.data.survey import Survey
+from metier.data.targets import SPAN_KINDS
 from metier.errors import DataError
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _rows(source: Source, columns: Columns, wanted: set[int]) -> dict[int, str]:
 def _row(frame: pl.DataFrame, columns: Columns, row: int) -> str:
     texts = " / ".join(shortened(strings(frame, name)[0], 60) for name in columns.text)
     labels = ", ".join(
-        shortened(frame[name].to_list()[0], 30) for name, kind in columns.labels.values() if kind != "tag"
+        shortened(frame[name].to_list()[0], 30) for name, kind in columns.labels.values() if kind not in SPAN_KINDS
     )
     return f"row {row + 1}: {texts!r}" + (f" ({labels})" if labels else "")
 

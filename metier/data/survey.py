@@ -12,7 +12,7 @@ from metier.data.clean import BLANK, HIDDEN, clean_series, rust_class
 from metier.data.dedup import NearIndex, batches, pair_keys, text_keys
 from metier.data.rows import strings
 from metier.data.source import split_name
-from metier.data.targets import MISSING, reader
+from metier.data.targets import MISSING, SPAN_KINDS, reader
 from metier.types import Span, Target
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Survey:
 
     def add(self, frame: pl.DataFrame) -> None:
         """Takes in a batch of rows."""
-        keep = any(kind == "tag" for _, kind in self.columns.labels.values())
+        keep = any(kind in SPAN_KINDS for _, kind in self.columns.labels.values())
         raw = [strings(frame, name) for name in self.columns.text]
         clean = [clean_series(texts, keep_length=keep) for texts in raw]
         splits = self._add_splits(frame)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MISSING = frozenset({"", "nan", "NaN", "NAN"})
 """Cells that mean "no label here". `none` and `NA` are not among them: they are labels in real data."""
 MARKED = re.compile(r"<e1>.*</e1>.*<e2>|<e2>.*</e2>.*<e1>", re.DOTALL)
+SPAN_KINDS = ("tag", "mention")
+"""Kinds of task whose labels are spans: offsets into their texts must stay valid."""
 SCORE_VALUES = 6
 """Numbers with at least so many different values, one of them no integer, are scores rather than names of classes."""
 INTEGER_SCORES, ROWS_A_VALUE = 20, 3
@@ -57,7 +59,7 @@ def reader(kind: str, values: Sequence[object]) -> Callable[[Any, str], Target |
         return lambda value, _text: _many(value, mark)
     if kind in ("score", "embed"):
         return lambda value, _text: None if missing(value) else number(value)
-    if kind == "tag":
+    if kind in SPAN_KINDS:
         return _marked
     return lambda value, _text: None if missing(value) else label_text(value)
 

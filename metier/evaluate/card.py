@@ -17,6 +17,7 @@ PIPELINES = {
     "relate": "text-classification",
     "score": "text-classification",
     "tag": "token-classification",
+    "mention": "token-classification",
     "embed": "sentence-similarity",
 }
 """What the hub calls each kind of task."""
@@ -25,6 +26,7 @@ DOES = {
     "multilabel": "chooses any number of {count} labels for a text",
     "relate": "names the relation, one of {count}, between two marked spans of a text",
     "score": "gives a text a number",
+    "mention": "chooses one of {count} labels for each of the given mentions in a text",
     "tag": "finds spans of {count} types in a text",
     "embed": "says how alike two texts are",
 }

@@ -134,6 +134,7 @@ CHINESE: dict[str, str] = {
     ),
     "score": "得分",
     "An answer counts as right when every entity of the text is.": "整条文本的实体全部正确才算答对。",
+    "Each mention of a text counts as an answer of its own.": "文本中的每个提及各算一次回答。",
     "An answer counts as right when the whole set of labels is.": "标签集合完全一致才算答对。",
     "An answer counts as right within one standard deviation of the gold value.": (
         "与真实值相差不超过一个标准差即算答对。"

@@ -23,6 +23,7 @@ FEW = 12
 """Classes, errors and suspects that are shown before the reader asks for the rest."""
 RIGHT = {
     "tag": "An answer counts as right when every entity of the text is.",
+    "mention": "Each mention of a text counts as an answer of its own.",
     "multilabel": "An answer counts as right when the whole set of labels is.",
     "score": "An answer counts as right within one standard deviation of the gold value.",
     "embed": "An answer counts as right on the right side of half of the greatest similarity.",

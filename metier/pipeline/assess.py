@@ -55,7 +55,7 @@ def _head(prepared: Prepared, fitted: Fitted, name: str, logits: Mapping[str, Lo
         test=figures["test"],
         valid=figures["valid"],
         baselines=evaluation.beside(task, held.golds, predictions, beside, seed=recipe.seed) if beside else {},
-        confusion=evaluation.confusion(held.golds, predictions),
+        confusion=evaluation.confusion(*task.each(held.golds, predictions)),
         errors=list(evaluation.worst_errors(held.documents, held.golds, predictions)),
         suspects=list(_suspects(prepared, fitted, name)) if recipe.evaluate.suspects else [],
         temperature=task.temperature,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from metier.data import dedup, read
+from metier.data import dedup, mentions, read
 from metier.data import split as splitting
 from metier.data.columns import TEXT
 from metier.data.source import ORIGIN, Source
@@ -130,6 +130,7 @@ def read_source(recipe: Recipe, source: Source, watch: Watch, *, several: bool =
         data.text or TEXT,
         heads,
         tasks={name: head.task for name, head in recipe.heads.items() if head.task},
+        mentions={name: head.mention for name, head in recipe.heads.items() if head.mention and name in heads},
         roles={"split": data.split, "group": data.group, "time": data.time},
     )
     columns = columns if heads else replace(columns, labels={})
@@ -141,6 +142,7 @@ def read_source(recipe: Recipe, source: Source, watch: Watch, *, several: bool =
     if not labelled:
         column = ", ".join(repr(head.column) for head in recipe.heads.values())
         raise DataError(f"Of {len(rows)} rows none has both a text and a label in {column}.", hint="metier doctor")
+    labelled, single = mentions.gathered(labelled, columns.mentions), len(labelled)
     kept, duplicates = dedup.deduplicate(labelled, data.dedup)
     fractions = data.fractions or (FEW if len(kept) < MANY_ROWS else MANY)
     how = splitting.How(fractions, group=data.group, time=data.time)
@@ -154,12 +156,14 @@ def read_source(recipe: Recipe, source: Source, watch: Watch, *, several: bool =
         "fingerprint": (fingerprint := read.fingerprint(source)),
         "rows": {name: len(part) for name, part in examples.items()},
         "text": list(columns.text),
-        "unlabelled": len(rows) - len(labelled),
+        "unlabelled": len(rows) - single,
         "duplicates": duplicates,
         "leaked": leaked,
         "ignored": dict(division.ignored),
         "split": dict(division.made),
     }
+    if single > len(labelled):
+        watch.say(f"{single} labelled rows name mentions in {len(labelled)} texts")
     name = f"{Path(data.path).name}: " if several else ""
     watch.say(name + _said(summary))
     kinds = {head: part.task or "classify" for head, part in recipe.heads.items()}

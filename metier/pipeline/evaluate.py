@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from metier.data import read
+from metier.data import mentions, read
 from metier.data.columns import TEXT
 from metier.data.source import Source, split_name
 from metier.errors import DataError
@@ -83,5 +83,7 @@ def _examples(
     own = recipe.data.split if recipe.data.split in known else None
     texts = [recipe.data.text, *(head.text for head in recipe.heads.values())]
     text = next((own for own in texts if own and set(own) <= set(known)), recipe.data.text or TEXT)
-    columns = read.resolve(source, text, wanted, tasks=kinds, roles={"split": own})
-    return list(read.examples(source, columns, clean=recipe.data.clean)), list(wanted.values())
+    names = {name: head.mention for name, head in recipe.heads.items() if head.mention and name in wanted}
+    columns = read.resolve(source, text, wanted, tasks=kinds, roles={"split": own}, mentions=names)
+    rows = list(read.examples(source, columns, clean=recipe.data.clean))
+    return mentions.gathered(rows, names), list(wanted.values())

@@ -92,7 +92,7 @@ def plain(value: Any) -> str:
 def target(kind: str, value: str) -> Target:
     """A target from what `plain` made of it."""
     found = json.loads(value)
-    if kind == "tag":
+    if kind in ("tag", "mention"):
         return tuple(Span(*item) for item in found)
     answer: Target = tuple(found) if isinstance(found, list) else found
     return answer

@@ -15,6 +15,7 @@ from metier.data.source import Source, is_path, parts
 from metier.errors import DataError
 from metier.models.table import Table
 from metier.pipeline import load
+from metier.pipeline.sources import mentioning
 from metier.pipeline.watch import Watch
 from metier.predict.corpus import Job, Steps, score
 from metier.predict.runtime import Logits, Runtime
@@ -99,9 +100,11 @@ def predict(
 def steps_of(runtime: Runtime, recipe: Recipe, columns: Sequence[str]) -> Steps:
     """A run as the steps of a pipeline: clean and tokenise; compute; decode."""
     keep = any(task.per_token for task in runtime.tasks.values())
+    naming = mentioning(runtime.tasks, recipe)
 
     def prepare(frame: pl.DataFrame, row: int) -> Table:
-        documents = read.documents(frame, columns, first=row, clean=recipe.data.clean, keep_length=keep)
+        names = [name for name in naming if name in frame.columns]
+        documents = read.documents(frame, columns, first=row, clean=recipe.data.clean, keep_length=keep, mentions=names)
         return Table.of(documents, runtime.tokeniser, runtime.tasks)
 
     def compute(table: Table) -> tuple[Table, Logits]:

@@ -29,7 +29,7 @@ from metier.pipeline.unlabelled import Unlabelled, unlabelled
 from metier.predict.runtime import Logits
 from metier.predict.torch_runtime import TorchRuntime
 from metier.recipe import Recipe
-from metier.tasks.tag import Tag
+from metier.tasks.tag import Tag, spans_of
 from metier.tasks.task import Task
 from metier.train.distil import Teaching
 from metier.train.methods import METHODS, PROMPTING, frozen_layers
@@ -88,9 +88,11 @@ class Prepared:
     def _balance(self, head: str) -> np.ndarray | None:
         """Weights that give every class the same total (King & Zeng 2001): `n / (classes * count)`."""
         task = self.heads[head]
-        if not task.labels or task.per_token:
+        if not task.labels or task.kind == "tag":
             return None
         targets = golds(self.dataset.examples["train"], head)
+        if task.kind == "mention":
+            targets = [span.label for target in targets for span in spans_of(target)]
         counts = np.array([sum(_holds(target, label) for target in targets) for label in task.labels], dtype=np.float64)
         if task.kind == "multilabel":
             return (len(targets) - counts) / np.maximum(counts, 1.0)

@@ -36,7 +36,7 @@ def recipe_of(
         RecipeError: naming every setting that does not exist.
     """
     settings, own = _by_head(settings or {})
-    seed = settings.pop("seed", None)
+    seed, mention = settings.pop("seed", None), settings.pop("mention", None)
     parts = _by_part(settings)
     is_path = isinstance(source, str | Path)
     heads = (
@@ -52,7 +52,9 @@ def recipe_of(
         if kind not in KINDS:
             raise RecipeError(f"There is no task {kind!r}.{nearest(kind, KINDS)}", expected=", ".join(KINDS))
     roles = {role: parts["data"].get(role) for role in ("split", "group", "time")}
-    columns = read.resolve(source, texts or TEXT, heads, tasks=kinds, roles=roles)
+    own = _mentioning(own, mention, heads)
+    names = {head: told["mention"] for head, told in own.items() if told.get("mention") and head in heads}
+    columns = read.resolve(source, texts or TEXT, heads, tasks=kinds, roles=roles, mentions=names)
     if not columns.labels:
         known = ", ".join(read.columns(source))
         raise RecipeError("No label column was named.", expected=f"--label with one of the columns {known}")
@@ -79,7 +81,7 @@ def override(
 ) -> Recipe:
     """A recipe with flags on top: `label` replaces its heads, every other flag the key of its name."""
     settings, own = _by_head(settings or {})
-    seed = settings.pop("seed", None)
+    seed, mention = settings.pop("seed", None), settings.pop("mention", None)
     parts: dict[str, Any] = _by_part(settings)
     if text:
         parts["data"]["text"] = tuple(text)
@@ -87,6 +89,7 @@ def override(
     heads = {name: {"column": name} for name in label} or {
         name: part.model_dump() for name, part in recipe.heads.items()
     }
+    own = _mentioning(own, mention, heads)
     if label or task or own:
         values = recipe.model_dump()
         values["heads"] = {name: {**head, "task": task or head.get("task")} for name, head in heads.items()}
@@ -104,6 +107,28 @@ def _by_head(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dic
         else:
             rest[setting] = value
     return rest, dict(own)
+
+
+def _mentioning(own: Mapping[str, dict[str, Any]], mention: Any, heads: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The settings of heads with the columns of their mentions: `COLUMN` for an only head, else by `HEAD=COLUMN`.
+
+    Raises `RecipeError` where it is not clear whose mentions a column names.
+    """
+    if not mention:
+        return dict(own)
+    said = [mention] if isinstance(mention, str) else mention
+    pairs = dict(said) if isinstance(said, Mapping) else dict(_pair(one, heads) for one in said)
+    return {**own, **{head: {**own.get(head, {}), "mention": column} for head, column in pairs.items()}}
+
+
+def _pair(said: str, heads: Mapping[str, Any]) -> tuple[str, str]:
+    head, sign, column = said.partition("=")
+    if sign:
+        return head, column
+    if len(heads) != 1:
+        known = ", ".join(heads) or "none, name it with --label"
+        raise RecipeError(f"--mention {said!r} does not say of which head.", expected=f"HEAD={said}; heads: {known}")
+    return next(iter(heads)), said
 
 
 def _told(heads: Mapping[str, dict[str, Any]], own: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

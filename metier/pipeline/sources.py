@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from metier.data import read
 from metier.data.source import Source, is_path
 from metier.errors import RecipeError
 from metier.recipe import HeadPart, Recipe
+from metier.tasks.task import Task
 
 JOINT = "+"
 """Stands between the fingerprints of several sources."""
@@ -99,3 +101,9 @@ def namesake(recipe: Recipe, source: Source) -> Recipe:
     if len(paths) == 1 or not own or names.count(own) != 1:
         return recipe
     return _alone(recipe, paths[names.index(own)], source)
+
+
+def mentioning(tasks: Mapping[str, Task], recipe: Recipe) -> list[str]:
+    """The columns that say what the `mention` heads of a run are asked about: of names, or else of spans."""
+    parts = [recipe.heads[name] for name, task in tasks.items() if task.kind == "mention"]
+    return list(dict.fromkeys(part.mention or part.column for part in parts))

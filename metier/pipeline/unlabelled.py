@@ -14,6 +14,7 @@ from metier.errors import DataError
 from metier.models import token_cache
 from metier.models.table import Table
 from metier.pipeline.dataset import Dataset
+from metier.pipeline.sources import mentioning
 from metier.predict.runtime import Runtime
 from metier.recipe import Recipe
 from metier.types import Document, Example
@@ -84,7 +85,9 @@ def _documents(recipe: Recipe, runtime: Runtime, source: Source) -> list[Documen
             hint="give the columns these names",
         ) from None
     keep = any(task.per_token for task in runtime.tasks.values())
+    naming = [name for name in mentioning(runtime.tasks, recipe) if name in known]
     found: list[Document] = []
     for frame in read.frames(source):
-        found += read.documents(frame, columns, first=len(found), clean=recipe.data.clean, keep_length=keep)
+        first, clean = len(found), recipe.data.clean
+        found += read.documents(frame, columns, first=first, clean=clean, keep_length=keep, mentions=naming)
     return found

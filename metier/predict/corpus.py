@@ -185,7 +185,7 @@ SPANS = pl.List(
 
 def _dtype(kind: str) -> pl.DataType | None:
     """The type of a label column, the same in every shard; `None` where the values themselves tell."""
-    return {"tag": SPANS, "multilabel": pl.List(pl.String)}.get(kind)
+    return {"tag": SPANS, "mention": SPANS, "multilabel": pl.List(pl.String)}.get(kind)
 
 
 def _plain(label: Any) -> Any:

@@ -54,10 +54,28 @@ class Runtime(ABC):
 
     def decode(self, table: Table, logits: Logits, heads: Sequence[str] | None = None) -> list[dict[str, Prediction]]:
         """Predictions from merged logits."""
-        pieces = Pieces(table)
         wanted = [name for name in self.tasks if heads is None or name in heads]
+        pieces = Pieces(table, self._asked(table, logits, wanted))
         found = {name: self._floored(name, self.tasks[name].decode(logits[name], pieces)) for name in wanted}
         return [dict(zip(wanted, row, strict=True)) for row in zip(*found.values(), strict=True)]
+
+    def _asked(self, table: Table, logits: Logits, heads: Sequence[str]) -> Sequence[Document]:
+        """The documents of a table; where nobody said what is mentioned, the spans of the run's `tag` heads are.
+
+        Both come from the same forward pass: a `mention` head answers for every token.
+        """
+        documents = table.documents
+        tags = [name for name, task in self.tasks.items() if task.kind == "tag"]
+        asks = any(self.tasks[name].kind == "mention" for name in heads)
+        if not tags or not asks or all(document.mentions is not None for document in documents):
+            return documents
+        said = zip(*(self.tasks[name].decode(logits[name], Pieces(table)) for name in tags), strict=True)
+        return [
+            document
+            if document.mentions is not None
+            else replace(document, mentions=tuple(sorted({(s.start, s.end) for one in row for s in one.label})))
+            for document, row in zip(documents, said, strict=True)
+        ]
 
     def _floored(self, head: str, predictions: list[Prediction]) -> list[Prediction]:
         floor = self.floors.get(head, 0.0)
@@ -67,8 +85,9 @@ class Runtime(ABC):
 class Pieces(Sequence[list[Encoding]]):
     """The windows of each document of a table, made when somebody looks: most tasks decode without them."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, documents: Sequence[Document] | None = None) -> None:
         self._table = table
+        self._documents = table.documents if documents is None else documents
         self._rows: list[list[int]] | None = None
 
     @overload
@@ -79,8 +98,12 @@ class Pieces(Sequence[list[Encoding]]):
         if self._rows is None:
             self._rows = self._table.pieces()
         if isinstance(at, slice):
-            return [[self._table.encoding(row) for row in rows] for rows in self._rows[at]]
-        return [self._table.encoding(row) for row in self._rows[at]]
+            return [self._windows(own) for own in range(*at.indices(len(self)))]
+        return self._windows(at)
+
+    def _windows(self, at: int) -> list[Encoding]:
+        assert self._rows is not None
+        return [self._table.rows.encoding(row, self._documents[at]) for row in self._rows[at]]
 
     def __len__(self) -> int:
         return len(self._table.documents)

@@ -67,9 +67,13 @@ class HeadPart(Part):
     """The text columns of `path`; empty: found by the reader."""
     names: dict[str, str] = {}
     """What labels mean in words, where their names do not say it: `{"1": "positive"}`."""
+    mention: str | None = None
+    """The column with the name in the text that a row's label is about; the task is `mention` then."""
 
     @model_validator(mode="after")
     def _own(self) -> Self:
+        if self.mention and self.task not in (None, "mention"):
+            raise ValueError(f"the head of {self.column!r} has a column of mentions, but its task is {self.task!r}")
         if self.text and not self.path:
             raise ValueError(f"the head of {self.column!r} has text but no path; data.text names that of data.path")
         if len(self.text) > 2:

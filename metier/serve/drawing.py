@@ -20,7 +20,7 @@ HUES = (172, 28, 262, 210, 340, 95, 48, 300)
 def head_card(name: str, about: Mapping[str, Any], prediction: Prediction, text: str, language: str) -> str:
     """One head's answer about one text."""
     kind = str(about.get("task", ""))
-    if kind == "tag":
+    if kind in ("tag", "mention"):
         content = spans(text, prediction.label, about.get("labels") or (), language)
     elif kind in ("score", "embed"):
         content = number(prediction.label, kind, language)

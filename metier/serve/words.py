@@ -46,6 +46,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "task_classify": ("one label", "单标签分类"),
     "task_multilabel": ("any number of labels", "多标签分类"),
     "task_tag": ("spans in the text", "序列标注"),
+    "task_mention": ("one label a mention", "按提及分类"),
     "task_relate": ("relation", "关系分类"),
     "task_score": ("number", "数值评分"),
     "task_embed": ("embedding", "向量表示"),

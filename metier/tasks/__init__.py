@@ -23,6 +23,7 @@ KINDS: dict[str, str] = {
     "multilabel": "metier.tasks.multilabel:Multilabel",
     "tag": "metier.tasks.tag:Tag",
     "score": "metier.tasks.score:Score",
+    "mention": "metier.tasks.mention:Mention",
     "relate": "metier.tasks.relate:Relate",
     "embed": "metier.tasks.embed:Embed",
 }

@@ -130,6 +130,44 @@ class Tokens(nn.Module):
         return torch.cat([logits, moves], dim=-1)
 
 
+class Mentions(nn.Module):
+    """One linear layer on every hidden state beside the pooled vector: `(rows, length, width)` to `(.., labels)`.
+
+    Being linear, the mean of its logits over some tokens is the logits of their mean hidden state: which tokens a
+    mention has need not be known before the pass.
+    """
+
+    def __init__(self, width: int, labels: int, dropout: float = DROPOUT) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(width, labels)
+        self.context = nn.Linear(width, labels, bias=False)
+
+    def forward(self, hidden: Tensor, mask: Tensor, pooled: Tensor, **inputs: Tensor) -> Tensor:
+        """Logits `(rows, length, labels)`."""
+        context: Tensor = self.context(self.dropout(pooled.to(hidden.dtype)))
+        logits: Tensor = self.out(self.dropout(hidden)) + context.unsqueeze(1)
+        return logits
+
+
+def mention_means(states: Tensor, targets: Tensor, labels: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The mean over the tokens of each mention of a batch `(mentions, width)`, its label and its row, `(mentions,)`.
+
+    Args:
+        states: hidden states or logits, `(rows, length, width)`.
+        targets: `(rows, length)`: of each token `mention * labels + label`, or `IGNORE`.
+        labels: how many there are.
+    """
+    there = targets != IGNORE
+    codes = targets[there]
+    span = int(codes.max()) + 1 if codes.numel() else 1
+    keys, place = torch.unique(there.nonzero()[:, 0] * span + codes, return_inverse=True)
+    sums = states.new_zeros(len(keys), states.shape[-1], dtype=torch.float32)
+    sums = sums.index_add(0, place, states[there].float())
+    counts = torch.bincount(place, minlength=len(keys)).unsqueeze(1)
+    return sums / counts, keys % span % labels, keys // span
+
+
 def chain_loss(logits: Tensor, targets: Tensor, tags: int) -> Tensor:
     """Negative log-likelihood a word of the gold sequences (forward algorithm; Lafferty et al. 2001).
 

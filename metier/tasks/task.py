@@ -155,6 +155,12 @@ class Task(ABC):
         return score, correct
 
     # -- metrics -------------------------------------------------------------------------------------------------
+    def each(
+        self, golds: Sequence[Target], predictions: Sequence[Prediction]
+    ) -> tuple[Sequence[Target], Sequence[Prediction]]:
+        """What is right or wrong for itself: by default a document; of a `mention` head each mention."""
+        return golds, predictions
+
     @abstractmethod
     def metrics(
         self, golds: Sequence[Target], predictions: Sequence[Prediction], documents: Sequence[Document] = ()

@@ -191,7 +191,7 @@ def contrasts(task: Task) -> bool:
 
 def focuses(task: Task) -> bool:
     """Whether the loss is a cross entropy, over whose examples focal loss turns its eye."""
-    return task.kind in ("classify", "relate", "multilabel") or (task.per_token and task.independent)
+    return task.kind in ("classify", "relate", "multilabel", "mention") or (task.per_token and task.independent)
 
 
 def asked(recipe: Recipe) -> list[str]:
@@ -210,7 +210,7 @@ def asked(recipe: Recipe) -> list[str]:
 NEEDS = {
     "regularise.supcon": (contrasts, "classify or relate"),
     "regularise.mixup": (mixes, "classify, multilabel or score"),
-    "train.focal": (focuses, "classify, relate, multilabel or (without a CRF) tag"),
+    "train.focal": (focuses, "classify, relate, multilabel, mention or (without a CRF) tag"),
 }
 """What a head must be like for a term to mean anything, and the kinds that are."""
 

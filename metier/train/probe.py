@@ -19,6 +19,7 @@ from metier.data.batches import by_length
 from metier.models.batch import Batch
 from metier.models.network import Network
 from metier.models.table import Table
+from metier.tasks.heads import mention_means
 from metier.tasks.task import IGNORE, Task
 
 PENALTIES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
@@ -141,6 +142,8 @@ def _parts(name: str, task: Task, train: Features) -> list[tuple[Callable[[nn.Mo
     """Pieces of the training set for one head: how to compute its logits, its targets, its share of the mean."""
     if task.independent:
         return [_tokens(name, train)]
+    if task.kind == "mention":
+        return [_mentions(name, task, train)]
     if task.per_token or task.special_tokens:
         return [
             (_deep(batch, hidden, pooled, name), batch.targets[name], int(batch.present[name].sum()))
@@ -168,6 +171,23 @@ def _tokens(name: str, train: Features) -> tuple[Callable[[nn.Module], Tensor], 
         return (lambda head: torch.zeros(0)), torch.zeros(0), 0
     row, nothing = torch.cat(states).unsqueeze(0), torch.zeros(0)
     return (lambda head: head(row, nothing, nothing)), torch.cat(targets).unsqueeze(0), row.shape[1]
+
+
+def _mentions(name: str, task: Task, train: Features) -> tuple[Callable[[nn.Module], Tensor], Tensor, int]:
+    """All mentions as rows of one token each, their mean states: what a linear head says of these is what it says."""
+    states, pools, targets = [], [], []
+    for batch, hidden, pooled in zip(train.batches, train.hidden, train.pooled, strict=True):
+        if hidden is not None and len(batch.targets[name]):
+            there = batch.present[name]
+            means, wanted, rows = mention_means(hidden[there], batch.targets[name], len(task.labels))
+            states.append(means)
+            pools.append(pooled[there][rows])
+            targets.append(wanted)
+    count = sum(map(len, targets))
+    if not count:
+        return (lambda head: torch.zeros(0)), torch.zeros(0), 0
+    nothing, mean, context = torch.zeros(0), torch.cat(states).unsqueeze(1), torch.cat(pools)
+    return (lambda head: head(mean, nothing, context)), torch.cat(targets).unsqueeze(1), count
 
 
 def _deep(batch: Batch, hidden: Tensor, pooled: Tensor, name: str) -> Callable[[nn.Module], Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,18 @@ def tag(rng: random.Random, at: int) -> dict[str, Any]:
     return {**row, "label": [{"start": start, "end": start + len(row["place"]), "label": "LOC"}]}
 
 
+def mention(rng: random.Random, at: int) -> dict[str, Any]:
+    """Two places, of which one rises and the other falls."""
+    first, second = rng.sample(toy.PLACES, 2)
+    up, down = rng.choice(toy.GOOD), rng.choice(toy.BAD)
+    text = f"{first} {up} as {second} {down} {rng.randrange(10**6)}"
+    places = ((first, "good"), (second, "bad"))
+    return {
+        "text": text,
+        "label": [{"start": (s := text.index(name)), "end": s + len(name), "label": mood} for name, mood in places],
+    }
+
+
 def score(rng: random.Random, at: int) -> dict[str, Any]:
     row = _single(rng, at)
     return {**row, "label": (2.5 if row["good"] else -2.5) + 0.1 * rng.random()}
@@ -97,6 +109,7 @@ CASES = {
     "classify-pair": Case("classify", ("text", "other"), classify_pair),
     "multilabel": Case("multilabel", ("text",), multilabel),
     "tag": Case("tag", ("text",), tag),
+    "mention": Case("mention", ("text",), mention),
     "score": Case("score", ("text",), score),
     "score-pair": Case("score", ("text", "other"), score_pair),
     "relate": Case("relate", ("text",), relate),
@@ -114,7 +127,11 @@ def rows_of(case: Case) -> list[dict[str, Any]]:
 
 
 def documents_of(case: Case, rows: list[dict[str, Any]]) -> list[Document]:
-    return [Document(*(row[name] for name in case.text)) for row in rows]
+    documents = [Document(*(row[name] for name in case.text)) for row in rows]
+    if case.task != "mention":
+        return documents
+    places = [tuple((span["start"], span["end"]) for span in row["label"]) for row in rows]
+    return [replace(document, mentions=own) for document, own in zip(documents, places, strict=True)]
 
 
 def plain(label: Any) -> Any:
@@ -122,8 +139,8 @@ def plain(label: Any) -> Any:
 
 
 CANNOT = {
-    "zero_shot": {task: f"zero_shot has no {task}" for task in ("tag", "score", "relate")},
-    "contrastive": dict.fromkeys(("tag", "embed"), "contrastive' cannot fit label"),
+    "zero_shot": {task: f"zero_shot has no {task}" for task in ("tag", "mention", "score", "relate")},
+    "contrastive": dict.fromkeys(("tag", "mention", "embed"), "contrastive' cannot fit label"),
     "few_shot": {case.task: "few_shot shows examples to a language model" for case in CASES.values()},
 }
 """What a method says of the tasks that it cannot do with the toy, by method and kind of task."""

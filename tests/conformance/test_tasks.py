@@ -32,6 +32,7 @@ CASES = [
     Case("multilabel", (("a", "b"), (), ("c",))),
     Case("tag", ((Span(5, 6, "X"),), (Span(13, 14, "Y"), Span(20, 21, "X")), ())),
     Case("tag", ((Span(5, 6, "X"),), (Span(13, 14, "Y"), Span(20, 21, "X")), ()), {"crf": True}),
+    Case("mention", ((Span(5, 6, "X"),), (Span(13, 14, "Y"), Span(20, 21, "X")), ())),
     Case("relate", ("A(e1,e2)", "A(e2,e1)", "Other")),
     Case("score", (1.0, 2.5, 4.0)),
     Case("embed", (0.0, 1.0, 0.5)),
@@ -45,7 +46,8 @@ def encoding(at: int) -> Encoding:
     start, end = np.zeros((2, 9), dtype=np.int32)
     start[1:-1], end[1:-1] = np.array(tokens).T
     sequence = np.array([-1, *[0] * 7, -1])
-    return Encoding(Document(TEXT, id=str(at)), np.arange(9), np.zeros(9), start, end, sequence, sequence == 0)
+    document = Document(TEXT, id=str(at), mentions=((5, 6), (13, 14), (20, 21)))
+    return Encoding(document, np.arange(9), np.zeros(9), start, end, sequence, sequence == 0)
 
 
 def made(case: Case) -> Task:
@@ -168,7 +170,7 @@ def test_decode_metrics_and_statistics_agree(case: Case) -> None:
     weights = np.random.default_rng(0).multinomial(len(golds), np.full(len(golds), 1 / len(golds)), size=7)
     assert task.headline(weights @ statistics).shape == (7,)
     score, correct = task.confidence(predictions, golds)
-    assert score.shape == correct.shape == (len(golds),)
+    assert score.shape == correct.shape == (len(task.each(golds, predictions)[0]),)
     assert set(correct.tolist()) <= {0.0, 1.0}
     documents = [encodings[0].document for encodings in pieces]
     assert task.metrics(golds, predictions, documents)["headline"] == figures["headline"]

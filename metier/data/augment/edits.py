@@ -78,7 +78,8 @@ def edited(example: Example, edits: Sequence[Edit], *, pair: bool = False) -> Ex
         return replace(example, document=replace(document, pair=shift.applied(document.pair or "")))
     text = shift.applied(document.text)
     targets = {head: _carried(target, shift, text) for head, target in example.targets.items()}
-    return replace(example, document=replace(document, text=text, tokens=_tokens(document, shift)), targets=targets)
+    moved = replace(document, text=text, tokens=_tokens(document, shift), mentions=_mentions(document, shift))
+    return replace(example, document=moved, targets=targets)
 
 
 def spans_of(example: Example) -> list[Span]:
@@ -103,6 +104,14 @@ def _span(span: Span, shift: Shift, text: str) -> Span:
     if start >= end or shift.crosses(span.start) or shift.crosses(span.end):
         raise ValueError(f"an edit breaks the span {span}")
     return replace(span, start=start, end=end, text=text[start:end] if span.text else "")
+
+
+def _mentions(document: Document, shift: Shift) -> tuple[tuple[int, int], ...] | None:
+    """The mentions that are left; those that have a label are spans as well, which no edit may break."""
+    if document.mentions is None:
+        return None
+    moved = [(shift.start(start), shift.end(end)) for start, end in document.mentions]
+    return tuple((start, end) for start, end in moved if start < end)
 
 
 def _tokens(document: Document, shift: Shift) -> tuple[tuple[int, int], ...] | None:
