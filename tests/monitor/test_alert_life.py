@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metier.apps.monitor.alerts import Alert, Book, Rules, Seen, acknowledge, judge, remark, snooze
+from metier.apps.monitor.alerts import Alert, Book, Rules, Seen, acknowledge, heard, judge, remark, snooze
 from metier.apps.monitor.item import SeriesKey, Signal
 from metier.errors import MetierError
 
@@ -115,6 +115,17 @@ def test_what_people_do() -> None:
         "acknowledge", "snooze", "verdict", "comment",
     ]  # fmt: skip
     assert book.act("no such", lambda found: found) is None
+
+
+def test_what_people_said_elsewhere_is_heard_once() -> None:
+    book = Book(Rules())
+    alert = book.observe(seen(0, observed=2))
+    assert alert and heard(alert, None, None, None) is alert
+    book.act(alert.id, lambda found: heard(found, 1_000.0, None, None))
+    worse = book.observe(seen(1, observed=60))
+    assert worse and not worse.acknowledged and heard(worse, 1_000.0, None, None) is worse
+    assert heard(worse, 3_000.0, None, None).acknowledged and not heard(worse, None, None, "true").acknowledged
+    assert heard(worse, 1_000.0, 9_000.0, "false").muted(8_000.0)
 
 
 def test_mistakes_of_people_are_said() -> None:

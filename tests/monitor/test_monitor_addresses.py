@@ -82,3 +82,4 @@ def test_what_is_no_address_of_the_web_is_refused_without_showing_it(url: str) -
 
 def test_an_address_is_shown_without_its_secret() -> None:
     assert shown("https://hooks.example:8443/T0/secret?key=1") == "https://hooks.example:8443/…"
+    assert shown("http://[x/secret") == "an address that is none"

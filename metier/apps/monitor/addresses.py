@@ -99,8 +99,11 @@ def pinned(url: str, allow_private: bool = False) -> Pinned:
 
 def shown(url: str) -> str:
     """An address as it may be shown: the path and the query of a webhook are often its secret."""
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "an address that is none"
     return f"{parts.scheme}://{parts.hostname or ''}{port}/…"
 
 

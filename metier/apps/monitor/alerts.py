@@ -118,6 +118,7 @@ class Alert:
     threshold: Mapping[str, float] = field(default_factory=lambda: NOTHING)
     deeds: tuple[Deed, ...] = ()
     acknowledged: bool = False
+    acknowledged_at: float | None = None
     snoozed_until: float | None = None
     verdict: str = ""
 
@@ -261,7 +262,7 @@ def acknowledge(alert: Alert, who: str, at: float, comment: str = "") -> Alert:
     """Somebody takes care of it: no more notices until it gets worse, comes back or ends. Raises `MetierError`."""
     if alert.status != "firing":
         raise MetierError(f"The alert {alert.id} is {alert.status}.", expected="one that is firing, to acknowledge it")
-    return _done(replace(alert, acknowledged=True), Deed("acknowledge", who, at, "", comment))
+    return _done(replace(alert, acknowledged=True, acknowledged_at=at), Deed("acknowledge", who, at, "", comment))
 
 
 def snooze(alert: Alert, until: float, who: str, at: float, comment: str = "") -> Alert:
@@ -281,6 +282,24 @@ def judge(alert: Alert, verdict: str, who: str, at: float, comment: str = "") ->
 def remark(alert: Alert, comment: str, who: str, at: float) -> Alert:
     """A comment that changes nothing else."""
     return _done(alert, Deed("comment", who, at, "", comment))
+
+
+def heard(alert: Alert, acknowledged_at: float | None, snoozed_until: float | None, verdict: str | None) -> Alert:
+    """The alert with what people said of it elsewhere, as the store keeps it. The same object where that is known.
+
+    An acknowledgement counts once: one that was given before the alert got worse does not come back.
+    """
+    new = acknowledged_at is not None and acknowledged_at != alert.acknowledged_at
+    known = (alert.acknowledged_at, alert.snoozed_until, alert.verdict)
+    if (acknowledged_at, snoozed_until, verdict or "") == known:
+        return alert
+    return replace(
+        alert,
+        acknowledged=new or (alert.acknowledged and acknowledged_at is not None),
+        acknowledged_at=acknowledged_at,
+        snoozed_until=snoozed_until,
+        verdict=verdict or "",
+    )
 
 
 def _done(alert: Alert, deed: Deed) -> Alert:
