@@ -53,17 +53,21 @@ def told(url: URL) -> Iterator[None]:
         raise _told(error, url) from error.orig
     except SQLAlchemyError as error:
         raise StoreError(f"The store {shown(url)} failed: {_words(error, url)}.") from error
+    except sqlite3.Error as error:
+        raise _file(error, url) from error
 
 
 def _told(error: DBAPIError, url: URL) -> StoreError:
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    if code is not None:
-        for table, kind in ((MENDED, StoreGone), (FINAL, StoreError)):
-            if code & 0xFF in table:
-                found, hint = table[code & 0xFF]
-                return kind(f"The store {shown(url)} {found}.", hint=hint)
-        return StoreError(f"The store {shown(url)} failed: {_words(error, url)}.")
-    return _server(error, url)
+    return _file(error.orig, url) if isinstance(error.orig, sqlite3.Error) else _server(error, url)
+
+
+def _file(error: sqlite3.Error, url: URL) -> StoreError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    for table, kind in ((MENDED, StoreGone), (FINAL, StoreError)):
+        if code in table:
+            found, hint = table[code]
+            return kind(f"The store {shown(url)} {found}.", hint=hint)
+    return StoreError(f"The store {shown(url)} failed: {_words(error, url)}.")
 
 
 def _server(error: DBAPIError, url: URL) -> StoreError:

@@ -179,6 +179,7 @@ class Store:
                 connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM (ANALYZE)")
                 return
             raw: Any = connection.connection.driver_connection
+            raw.execute("PRAGMA query_only = OFF")
             while raw.execute("PRAGMA freelist_count").fetchone()[0]:
                 with self._alone():  # a little at a time: nobody waits for long
                     before = raw.execute("PRAGMA freelist_count").fetchone()[0]
