@@ -1,0 +1,169 @@
+"""Documents into ticks, by the documents' own time: a tick closes when the stream has passed its end.
+
+The watermark is the latest time of any document less the lateness that is allowed. What comes for a tick that is open
+counts there, whatever the order; what comes later is kept and shown, and counts no more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from metier.apps.monitor.item import EVERYTHING, SeriesKey, Tick, Understood
+
+IDLE = 96
+"""Empty ticks in a row that are told one by one; a longer silence is left out, for it is a gap whatever its length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voices:
+    """Which answers of the sentiment head are bad news and which are good, and how sure it must be."""
+
+    negative: frozenset[str] = frozenset({"negative"})
+    positive: frozenset[str] = frozenset({"positive"})
+    floor: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A tick that is over: its counts by series (series without a document are left out) and the stream's stories."""
+
+    start: float
+    ticks: Mapping[SeriesKey, Tick]
+    total: int
+
+
+@dataclass(slots=True)
+class _Open:
+    """A tick that may still get documents."""
+
+    ticks: dict[SeriesKey, Tick] = field(default_factory=dict)
+    total: int = 0
+    changed: set[SeriesKey] = field(default_factory=set)
+
+
+class Counter:
+    """Counts documents into the ticks of series.
+
+    Args:
+        tick: seconds.
+        lateness: seconds by which documents may come out of order.
+        voices: what is negative.
+        crossed: whether topic and company together are a series, too.
+    """
+
+    def __init__(self, tick: float, lateness: float, voices: Voices | None = None, crossed: bool = True) -> None:
+        self.tick, self.lateness, self.crossed = tick, lateness, crossed
+        self.voices = voices or Voices()
+        self.watermark = -math.inf
+        self.begin = math.nan
+        """The start of the first tick that is open; no number before the first document."""
+        self._open: dict[float, _Open] = {}
+
+    # -- time --------------------------------------------------------------------------------------------------------
+    def pass_(self, time: float) -> Iterator[Closed]:
+        """Moves the clock to a document's time; the ticks that this closes, in order. To be used up before `count`."""
+        self.watermark = max(self.watermark, time - self.lateness)
+        if math.isnan(self.begin):
+            self.begin = self.start_of(min(self.watermark, time))
+        empty = 0
+        while self.begin + self.tick <= self.watermark:
+            if not self._open and empty >= IDLE:
+                self.begin = self.start_of(self.watermark)
+                return
+            kept = self._open.pop(self.begin, None)
+            empty = 0 if kept is not None else empty + 1
+            closed = self._closed(self.begin, kept or _Open())
+            self.begin += self.tick
+            yield closed
+
+    def start_of(self, time: float) -> float:
+        """The start of the tick that a time lies in."""
+        return math.floor(time / self.tick) * self.tick
+
+    def _closed(self, start: float, kept: _Open) -> Closed:
+        ticks = {series: replace(tick, total=kept.total) for series, tick in kept.ticks.items()}
+        return Closed(start, ticks, kept.total)
+
+    # -- counts ------------------------------------------------------------------------------------------------------
+    def count(self, understood: Understood, new: bool, companies: Iterable[str]) -> bool:
+        """Counts a document in its tick; whether it could: not where its tick is closed.
+
+        Args:
+            understood: the document.
+            new: whether it begins a story; a copy raises the heat alone.
+            companies: that it counts for, parents among them.
+        """
+        start = self.start_of(understood.item.time)
+        if start < self.begin:
+            return False
+        kept = self._open.setdefault(start, _Open())
+        kept.total += new
+        for series in self.series_of(understood, companies):
+            label, score, tone = self._voice(understood, series.company)
+            sure = score >= self.voices.floor
+            before = kept.ticks.get(series, Tick(start))
+            kept.ticks[series] = replace(
+                before,
+                heat=before.heat + 1,
+                stories=before.stories + new,
+                negatives=before.negatives + (new and sure and label in self.voices.negative),
+                uncertain=before.uncertain + (new and not sure),
+                sentiment=before.sentiment + (tone if new else 0.0),
+            )
+            kept.changed.add(series)
+        return True
+
+    def series_of(self, understood: Understood, companies: Iterable[str]) -> list[SeriesKey]:
+        """Everything, each topic that is sure, each company, and each of both together."""
+        topics = [str(one.label) for one in understood.topics if not one.abstain]
+        named = list(dict.fromkeys(companies))
+        crossed = [SeriesKey(topic, company) for topic in topics for company in named] if self.crossed else []
+        return [
+            SeriesKey(),
+            *(SeriesKey(topic=topic) for topic in topics),
+            *(SeriesKey(company=company) for company in named),
+            *crossed,
+        ]
+
+    def _voice(self, understood: Understood, company: str) -> tuple[str, float, float]:
+        """Label, score and tone (-1 to 1) of what is said: of the company, where that is known; else of everything."""
+        said = understood.sentiment
+        own = [one.sentiment for one in understood.mentions if one.company == company and one.sentiment is not None]
+        if company != EVERYTHING and own:
+            said = max(own, key=lambda one: one.score)
+        return str(said.label), said.score, self.tone(said.probabilities, str(said.label), said.score)
+
+    def tone(self, probabilities: Mapping[str, float], label: str, score: float) -> float:
+        """The expected sentiment, -1 to 1."""
+        shares = probabilities or {label: score}
+        good = sum(share for name, share in shares.items() if name in self.voices.positive)
+        return good - sum(share for name, share in shares.items() if name in self.voices.negative)
+
+    # -- what is kept ------------------------------------------------------------------------------------------------
+    def changed(self) -> list[tuple[SeriesKey, Tick]]:
+        """The counts of open ticks that changed since this was last asked."""
+        found = []
+        for kept in self._open.values():
+            found += [(series, replace(kept.ticks[series], total=kept.total)) for series in sorted(kept.changed)]
+            kept.changed.clear()
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """What is remembered beside the counts of open ticks, as JSON values."""
+        return {
+            "watermark": None if math.isinf(self.watermark) else self.watermark,
+            "begin": None if math.isnan(self.begin) else self.begin,
+            "totals": {str(start): kept.total for start, kept in self._open.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any], rows: Iterable[tuple[SeriesKey, Tick]]) -> None:
+        """Goes on from a state and the stored counts of the ticks that were open."""
+        self.watermark = -math.inf if state["watermark"] is None else state["watermark"]
+        self.begin = math.nan if state["begin"] is None else state["begin"]
+        self._open = {float(start): _Open(total=total) for start, total in state["totals"].items()}
+        for series, tick in rows:
+            if tick.start in self._open:
+                self._open[tick.start].ticks[series] = replace(tick, total=0)
