@@ -137,6 +137,7 @@ def document(text: Text, *, single: bool, pair: bool) -> Document:
     """
     match text:
         case Document():
+            _require_inside(text)
             return text
         case str() if single:
             return Document(text)
@@ -146,9 +147,20 @@ def document(text: Text, *, single: bool, pair: bool) -> Document:
     raise DataError(f"{text!r:.80} is nothing that this run reads.", expected=f"{' or '.join(wanted)} for each text")
 
 
+def _require_inside(document: Document) -> None:
+    """Raises `DataError` for a mention that is no stretch of the text."""
+    for start, end in document.mentions or ():
+        if not 0 <= start < end <= len(document.text):
+            raise DataError(
+                f"The mention {start} to {end} does not lie in a text of {len(document.text)} characters.",
+                expected="character offsets (start, end), the end one past the last character",
+            )
+
+
 def _cleaned(document: Document, keep_length: bool) -> Document:
-    """As the texts were that the run was fitted on; offsets stay valid where `keep_length` or the words ask for it."""
-    text = clean_text(document.text, keep_length or document.tokens is not None)
+    """As the texts were that the run was fitted on; `keep_length`, words and mentions keep offsets valid."""
+    placed = document.tokens is not None or document.mentions is not None
+    text = clean_text(document.text, keep_length or placed)
     pair = None if document.pair is None else clean_text(document.pair, keep_length)
     return document if (text, pair) == (document.text, document.pair) else replace(document, text=text, pair=pair)
 
@@ -178,7 +190,7 @@ def train(
         out: the folder of the run; a new one in `runs/` by default.
         watch: hears of progress.
         settings: anything of `metier.recipe.TrainPart` (`method`, `epochs`, ...), `seed`, `backbone`, `max_length`,
-            `split`, `group`, `time`.
+            `split`, `group`, `time`; `mention`: the column of names that the labels are about, or these by head.
 
     Raises:
         MetierError: for whatever of this its user can mend.

@@ -26,6 +26,10 @@ def train(
     ] = None,
     label: Label = None,
     text: Text = None,
+    mention: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[HEAD=]COLUMN", help="The column with the name in the text that a row's label is about."),
+    ] = None,
     task: Annotated[str | None, typer.Option(help="The kind of task; guessed from the labels by default.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; by default a new one in runs/.")] = None,
     method: Annotated[str | None, typer.Option(help="How to fit: full by default; auto finds out.")] = None,
@@ -72,7 +76,8 @@ def train(
     if source is None:
         raise RecipeError("Nothing to train on was named.", expected="a recipe or labelled data, or --resume RUN")
     settings = {
-        "method": method, "epochs": epochs, "backbone": backbone, "split": split, "group": group, "time": by_time,
+        "mention": mention or None, "method": method, "epochs": epochs,
+        "backbone": backbone, "split": split, "group": group, "time": by_time,
         "learning_rate": learning_rate, "batch_size": batch_size, "max_length": max_length, "threads": threads,
         "device": device, "wandb": wandb or None, "seed": seed, "unlabelled": unlabelled,
         "members": ensemble, "race.budget": budget, "race.margin": margin, **assigned(set_ or []),

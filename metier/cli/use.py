@@ -42,6 +42,9 @@ def predict(
     source: Annotated[str, typer.Argument(help="The corpus: a file or a folder of texts.")],
     out: Annotated[Path, typer.Option(help="The scored file: .parquet, .csv or .jsonl.")] = Path("scored.parquet"),
     text: Text = None,
+    mention: Annotated[
+        list[str] | None, typer.Option(help="The column of what is asked about: names, lists of names, or places.")
+    ] = None,
     threads: Threads = 0,
     device: Device = "auto",
     engine: Annotated[str, typer.Option(help="local, or ray: over the cluster that RAY_ADDRESS names.")] = "local",
@@ -58,7 +61,7 @@ def predict(
         raise RecipeError(f"There is no engine {engine!r}.{nearest(engine, ('local', 'ray'))}", expected="local or ray")
     start, watch = time.perf_counter(), progress()
     model = Model(run, device=device, threads=threads)
-    scoring = Scoring(source, out, tuple(text or ()))
+    scoring = Scoring(source, out, tuple(text or ()), tuple(mention or ()))
     cluster = Cluster(run.absolute(), workers, threads, device) if engine == "ray" else None
     with watch:
         rows = score(model.runtime, model.recipe, model.describe()["version"], scoring, watch, cluster)

@@ -153,20 +153,18 @@ def _joined(group: Sequence[Example], heads: Mapping[str, str]) -> list[Example]
 
 def _spread(example: Example, heads: Mapping[str, str]) -> Example:
     """An example whose names are found beside each other, and whose document knows of them."""
-    text = example.document.text
-    targets: dict[str, Target] = dict(example.targets)
+    document, targets = example.document, dict(example.targets)
+    known = set(document.mentions or ())
     for head in heads:
-        spans = [span for span in targets.get(head, ()) if isinstance(span, Span)]  # type: ignore[union-attr]
-        spots = placed([span.text for span in spans], text)
-        own = {
-            replace(span, start=spot[0], end=spot[1]): None
-            for span, spot in zip(spans, spots, strict=True)
-            if spot is not None
-        }
-        if head in targets:
-            targets[head] = tuple(sorted(own, key=lambda span: (span.start, span.end)))
-    mentions = {(s.start, s.end) for head in heads for s in targets.get(head, ()) if isinstance(s, Span)}  # type: ignore[union-attr]
-    known = set(example.document.mentions or ())
-    return replace(
-        example, document=replace(example.document, mentions=tuple(sorted(known | mentions))), targets=targets
-    )
+        if head not in targets:
+            continue
+        spans = [span for span in targets[head] if isinstance(span, Span)]  # type: ignore[union-attr]
+        spots = placed([span.text for span in spans], document.text)
+        both = [(span, spot) for span, spot in zip(spans, spots, strict=True) if spot is not None]
+        known -= {(span.start, span.end) for span in spans}
+        known |= {spot for _, spot in both}
+        found = {replace(span, start=spot[0], end=spot[1]) for span, spot in both}
+        targets[head] = tuple(sorted(found, key=lambda span: (span.start, span.end, span.label)))
+    if not known and document.mentions is None:
+        return example
+    return replace(example, document=replace(document, mentions=tuple(sorted(known))), targets=targets)

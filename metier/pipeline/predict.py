@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from metier.data import read
-from metier.data.columns import TEXT
+from metier.data.columns import TEXT, Columns, require
 from metier.data.source import Source, is_path, parts
 from metier.errors import DataError
 from metier.models.table import Table
@@ -37,11 +37,13 @@ class Scoring:
         source: the corpus.
         out: the scored file.
         text: its text columns; the run's own by default.
+        mention: its columns of what `mention` heads are asked about; those of the run by default, where there are any.
     """
 
     source: Source
     out: Path
     text: tuple[str, ...] = ()
+    mention: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,28 +85,30 @@ def predict(
         raise DataError(f"{out} is the corpus itself.", hint="another --out: the corpus would be written over")
     seen, fingerprint = _state(source), read.fingerprint(source)
     columns = read.resolve(source, scoring.text or _texts(runtime, recipe, source), {}).text
+    naming = _naming(runtime, recipe, scoring, source)
     kinds = {name: task.kind for name, task in runtime.tasks.items()}
     identity = {"source": fingerprint, "run": version, "text": columns, "rows": SHARD, "bytes": SHARD_BYTES}
+    identity |= {"mention": naming} if naming else {}
     job = Job(out, identity, kinds)
     watch.stage("predict", 0)
     if cluster is not None:
         from metier.predict import ray_corpus
 
         frames = partial(_frames, source, columns, (seen, fingerprint))
-        steps = partial(_loaded, cluster, tuple(columns))
+        steps = partial(_loaded, cluster, (tuple(columns), naming))
         return ray_corpus.score(job, frames, steps, (cluster.workers, cluster.threads), watch.tick)
     frames_here = _frames(source, columns, (seen, fingerprint))
-    return score(job, frames_here, steps_of(runtime, recipe, columns), watch.tick)
+    return score(job, frames_here, steps_of(runtime, recipe, columns, naming), watch.tick)
 
 
-def steps_of(runtime: Runtime, recipe: Recipe, columns: Sequence[str]) -> Steps:
-    """A run as the steps of a pipeline: clean and tokenise; compute; decode."""
+def steps_of(runtime: Runtime, recipe: Recipe, columns: Sequence[str], naming: Sequence[str] = ()) -> Steps:
+    """A run as the steps of a pipeline: clean and tokenise; compute; decode. `naming`: the columns of mentions."""
     keep = any(task.per_token for task in runtime.tasks.values())
-    naming = mentioning(runtime.tasks, recipe)
 
     def prepare(frame: pl.DataFrame, row: int) -> Table:
-        names = [name for name in naming if name in frame.columns]
-        documents = read.documents(frame, columns, first=row, clean=recipe.data.clean, keep_length=keep, mentions=names)
+        documents = read.documents(
+            frame, columns, first=row, clean=recipe.data.clean, keep_length=keep, mentions=naming
+        )
         return Table.of(documents, runtime.tokeniser, runtime.tasks)
 
     def compute(table: Table) -> tuple[Table, Logits]:
@@ -116,11 +120,24 @@ def steps_of(runtime: Runtime, recipe: Recipe, columns: Sequence[str]) -> Steps:
     return Steps(prepare, compute, finish)
 
 
-def _loaded(cluster: Cluster, columns: Sequence[str], threads: int) -> Steps:
+def _naming(runtime: Runtime, recipe: Recipe, scoring: Scoring, source: Source) -> list[str]:
+    """The columns of what `mention` heads are asked about: those named, else those of the run that are there.
+
+    Raises `DataError` where columns are named that there are not, or the run has no such head.
+    """
+    usual = mentioning(runtime.tasks, recipe)
+    if scoring.mention and not usual:
+        raise DataError("No head of this run is asked about mentions.", hint="leave --mention out")
+    require(source, Columns((), mentions={name: name for name in scoring.mention}))
+    known = read.columns(source)
+    return list(scoring.mention) or [name for name in usual if name in known]
+
+
+def _loaded(cluster: Cluster, columns: tuple[Sequence[str], Sequence[str]], threads: int) -> Steps:
     """What each worker does once, wherever it is: the run must lie there at the same path."""
     run = Run.open(cluster.run)
     recipe = Recipe.read(run.path / RECIPE)
-    return steps_of(load.runtime(run, recipe, device=cluster.device, threads=threads), recipe, columns)
+    return steps_of(load.runtime(run, recipe, device=cluster.device, threads=threads), recipe, *columns)
 
 
 def _frames(source: Source, columns: Sequence[str], before: tuple[object, str]) -> Iterator[pl.DataFrame]:
