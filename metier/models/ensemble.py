@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from metier.models.batch import Batch
 from metier.models.network import Network
+from metier.models.table import VECTOR
 from metier.tasks.task import Task
 
 
@@ -47,15 +48,16 @@ class Ensemble(nn.Module):
         return self.networks[0].device
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The logits of every head, of the shape that a single network's have."""
+        """The logits of every head, of the shape that a single network's have, and the vectors of the first member."""
         answers, first = [], self.networks[0]
         hidden = first.encode(batch)
         for member in self.networks:
             own = hidden if member.encoder is first.encoder else member.encode(batch)
             answers.append(member.answer(own, batch))
-        return {
+        found = {
             name: task.average(torch.stack([answer[name] for answer in answers])) for name, task in self.tasks.items()
         }
+        return {**found, VECTOR: answers[0][VECTOR]}
 
 
 def networks_of(whole: Network | Ensemble) -> list[Network]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from metier.models.batch import Batch
 from metier.models.encoder import Encoder
 from metier.models.hub import HubEncoder
+from metier.models.table import VECTOR
 from metier.tasks.task import Task
 
 
@@ -55,12 +56,16 @@ class Network(nn.Module):
         return summed / weights.sum(dim=1, keepdim=True)
 
     def answer(self, hidden: Tensor, batch: Batch, pooled: Tensor | None = None) -> dict[str, Tensor]:
-        """The logits of every head from hidden states, and from other pooled vectors than theirs where given."""
+        """The logits of every head from hidden states, and from other pooled vectors than theirs where given.
+
+        Beside them, as `VECTOR`, the pooled vectors themselves, `(rows, width)`.
+        """
         pooled = self.pool(hidden, batch.mask) if pooled is None else pooled
-        return {
+        found = {
             name: head(hidden, batch.mask, pooled, **batch.inputs.get(name, {}))
             for name, head in zip(self.tasks, self.heads, strict=True)
         }
+        return {**found, VECTOR: pooled}
 
     def loss(
         self, batch: Batch, options: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float | None]

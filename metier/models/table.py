@@ -12,6 +12,9 @@ from metier.models.tokeniser import Rows, Tokeniser
 from metier.tasks.task import IGNORE, Encoding, Task
 from metier.types import Document, Example, Target
 
+VECTOR = ".vector"
+"""Beside the names of heads: what they read of a text, the pooled vector."""
+
 if TYPE_CHECKING:
     from metier.models.batch import Batch
 

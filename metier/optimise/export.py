@@ -17,7 +17,7 @@ from metier.errors import RunError
 from metier.models.batch import Batch
 from metier.models.ensemble import Ensemble
 from metier.models.network import Network
-from metier.models.table import Arrays
+from metier.models.table import VECTOR, Arrays
 
 OPSET = 23
 """The first with attention and GELU as operators of their own."""
@@ -31,17 +31,17 @@ class _Graph(nn.Module):
         self.network, self.inputs = network, dict(inputs)
 
     def forward(self, ids: Tensor, mask: Tensor, types: Tensor, *further: Tensor) -> tuple[Tensor, ...]:
-        """Logits of every head in order."""
+        """Logits of every head in order, then the vectors that they read."""
         rest = iter(further)
         inputs = {name: {key: next(rest) for key in keys} for name, keys in self.inputs.items()}
         found = self.network(Batch(np.zeros(0), ids, mask, types, inputs))
-        return tuple(found[name] for name in self.network.tasks)
+        return *(found[name] for name in self.network.tasks), found[VECTOR]
 
 
 def export(network: Network | Ensemble, example: Arrays, path: Path) -> None:
     """Writes the graph of a network.
 
-    Inputs are called `ids`, `mask`, `types` and `HEAD.KEY`, outputs `HEAD`; rows and length may be any.
+    Inputs are called `ids`, `mask`, `types` and `HEAD.KEY`, outputs `HEAD` and `VECTOR`; rows and length may be any.
 
     Args:
         network: in float32, on the CPU.
@@ -64,7 +64,7 @@ def export(network: Network | Ensemble, example: Arrays, path: Path) -> None:
                 graph,
                 (batch.ids, batch.mask, batch.types, *further),
                 input_names=names,
-                output_names=list(network.tasks),
+                output_names=[*network.tasks, VECTOR],
                 dynamic_shapes=(*shapes, *([tuple({0: rows} for _ in further)] if further else [])),
                 opset_version=OPSET,
                 dynamo=True,

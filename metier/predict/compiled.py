@@ -58,13 +58,13 @@ class Compiled(Runtime):
             waiting = coming
         return found if waiting is None else found + self.decode(waiting[0], waiting[1](), heads)
 
-    def logits(self, table: Table, *, tick: Tick = lambda rows: None) -> Logits:
+    def logits(self, table: Table, *, tick: Tick = lambda rows: None, vectors: bool = False) -> Logits:
         """As `Runtime.logits`."""
-        return self._begin(table, tick)()
+        return self._begin(table, tick, vectors)()
 
-    def _begin(self, table: Table, tick: Tick) -> Callable[[], Logits]:
+    def _begin(self, table: Table, tick: Tick, vectors: bool = False) -> Callable[[], Logits]:
         """Starts to compute a table; what is returned waits for the end."""
-        answers = Answers(table, self.tasks)
+        answers = Answers(table, self.tasks, vectors)
         if len(table.rows) <= FEW:
             if len(table.rows):
                 rows = np.arange(len(table.rows))

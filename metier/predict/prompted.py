@@ -85,6 +85,7 @@ class Prompted(TorchRuntime):
         table: Table,
         prepare: Callable[[Batch], Batch] = lambda batch: batch,
         tick: Tick = lambda rows: None,
+        vectors: bool = False,
     ) -> Logits:
         """The scores of every document of a table; zeros where the model named no label."""
         found: Logits = {name: [] for name in self.tasks}

@@ -9,7 +9,7 @@ from typing import overload
 
 import numpy as np
 
-from metier.models.table import Table
+from metier.models.table import VECTOR, Table
 from metier.models.tokeniser import Tokeniser
 from metier.tasks.task import Encoding, Task
 from metier.types import Document, Prediction
@@ -44,9 +44,21 @@ class Runtime(ABC):
         table = Table.of(documents, self.tokeniser, self.tasks)
         return self.decode(table, self.logits(table), heads)
 
+    def understand(self, documents: Sequence[Document]) -> tuple[list[dict[str, Prediction]], list[np.ndarray | None]]:
+        """What `predict` says, and from the same pass the vector of each document, `(width,)`, that the heads read.
+
+        A vector is None where the run has none to give: its graph is older than this, or a language model answers.
+        """
+        if not documents:
+            return [], []
+        table = Table.of(documents, self.tokeniser, self.tasks)
+        logits = self.logits(table, vectors=True)
+        vectors: list[np.ndarray | None] = [*logits.pop(VECTOR, [])] or [None] * len(documents)
+        return self.decode(table, logits), vectors
+
     @abstractmethod
-    def logits(self, table: Table, *, tick: Tick = lambda rows: None) -> Logits:
-        """The merged logits of every document of a table."""
+    def logits(self, table: Table, *, tick: Tick = lambda rows: None, vectors: bool = False) -> Logits:
+        """The merged logits of every document of a table; where `vectors` are wanted, these as `VECTOR`."""
 
     @abstractmethod
     def describe(self) -> dict[str, object]:
@@ -110,10 +122,11 @@ class Pieces(Sequence[list[Encoding]]):
 
 
 class Answers:
-    """The logits of a table's rows as batches bring them, in any order."""
+    """The logits of a table's rows as batches bring them, in any order, and their vectors where these are wanted."""
 
-    def __init__(self, table: Table, tasks: Mapping[str, Task]) -> None:
+    def __init__(self, table: Table, tasks: Mapping[str, Task], vectors: bool = False) -> None:
         self.table, self.tasks = table, tasks
+        self.vectors: list[np.ndarray] | None = [np.zeros(0)] * len(table.rows) if vectors else None
         self.rows: Logits = {name: [np.zeros(0)] * len(table.rows) for name in tasks}
 
     def keep(self, rows: np.ndarray, answers: Mapping[str, np.ndarray]) -> None:
@@ -123,11 +136,17 @@ class Answers:
             kept = self.rows[name]
             for row, length, answer in zip(rows.tolist(), lengths, answers[name], strict=True):
                 kept[row] = answer[:length] if task.per_token else answer
+        if self.vectors is not None and VECTOR in answers:
+            for row, vector in zip(rows.tolist(), answers[VECTOR], strict=True):
+                self.vectors[row] = vector
 
     def merged(self) -> Logits:
         """Of each document, once every row is there."""
         pieces = self.table.pieces()
-        return {name: self._merged(task, self.rows[name], pieces) for name, task in self.tasks.items()}
+        found = {name: self._merged(task, self.rows[name], pieces) for name, task in self.tasks.items()}
+        if self.vectors and self.vectors[0].size:
+            found[VECTOR] = [np.mean([self.vectors[row] for row in own], axis=0) for own in pieces]
+        return found
 
     def _merged(self, task: Task, rows: list[np.ndarray], pieces: list[list[int]]) -> list[np.ndarray]:
         return [

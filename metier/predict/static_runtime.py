@@ -17,7 +17,7 @@ from safetensors.numpy import save
 
 from metier.errors import RunError
 from metier.models.bags import BREAK, Bags
-from metier.models.table import Table
+from metier.models.table import VECTOR, Table
 from metier.models.tokeniser import Tokeniser
 from metier.predict.runtime import Logits, Runtime, Tick
 from metier.tasks.task import Task
@@ -68,16 +68,18 @@ class StaticRuntime(Runtime):
             found += self._decoded(dict(zip(self.tasks, self._heads(self.pooled(ids, bounds)), strict=True)), heads)
         return found
 
-    def logits(self, table: Table, *, tick: Tick = lambda rows: None) -> Logits:
+    def logits(self, table: Table, *, tick: Tick = lambda rows: None, vectors: bool = False) -> Logits:
         """As `Runtime.logits`. Documents of which the table has windows, or a part, are tokenised anew, as a whole."""
         if len(table.rows) == len(table.documents) and not table.rows.truncated:
             parts: Iterator[tuple[np.ndarray, np.ndarray]] = _cut(table)
         else:
             parts = self._tokenised(table.documents)
-        found: Logits = {name: [] for name in self.tasks}
+        found: Logits = {name: [] for name in (*self.tasks, *((VECTOR,) if vectors else ()))}
         for ids, bounds in parts:
-            for kept, own in zip(found.values(), self._heads(self.pooled(ids, bounds)), strict=True):
-                kept += list(own)
+            pooled = self.pooled(ids, bounds)
+            for name, own in zip((*self.tasks, VECTOR), (*self._heads(pooled), pooled), strict=True):
+                if name in found:
+                    found[name] += list(own)
             tick(len(bounds) - 1)
         return found
 

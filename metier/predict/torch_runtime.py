@@ -48,9 +48,10 @@ class TorchRuntime(Runtime):
         table: Table,
         prepare: Callable[[Batch], Batch] = lambda batch: batch,
         tick: Tick = lambda rows: None,
+        vectors: bool = False,
     ) -> Logits:
-        """The merged logits of every document of a table. `prepare` may add cached states to a batch."""
-        answers = Answers(table, self.tasks)
+        """As `Runtime.logits`. `prepare` may add cached states to a batch."""
+        answers = Answers(table, self.tasks, vectors)
         self.network.eval()
         for chosen in by_length(table.rows.lengths, size=512, tokens=self.tokens):
             batch = prepare(table.plain(chosen)).to(self.machine.device)

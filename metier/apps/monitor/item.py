@@ -62,7 +62,7 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """An item with what one forward pass says of it. `vector` `(width,)` is the encoder's, for doubtful near-duplicates."""
+    """An item with what one forward pass says of it; `vector` `(width,)` is the encoder's, for doubtful copies."""
 
     item: Item
     topics: Sequence[Prediction]
