@@ -11,15 +11,14 @@ import gzip
 import json
 import random
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.quality import data
 from metier.apps.monitor.item import Item
-from metier.apps.monitor.stories import Assigned, Stories, StorySettings
+from metier.apps.monitor.stories import Assigned
 
 BARS = {"pair F1": 0.95, "documents/s": 2_000}
 SOURCES = ("Reuters", "Bloomberg", "CNBC", "The Guardian", "Financial Times", "AP", "MarketWatch", "WSJ", "BBC News")
@@ -225,18 +224,25 @@ def texts() -> dict[str, list[str]]:
     """Real headlines and articles by kind, each once."""
     import polars as pl
 
-    rows = [json.loads(line) for line in gzip.open(data("finance_reuters") / "reuters.jsonl.gz", "rt", encoding="utf-8")]
+    rows = [
+        json.loads(line) for line in gzip.open(data("finance_reuters") / "reuters.jsonl.gz", "rt", encoding="utf-8")
+    ]
     flashes = pl.read_csv(data("finance_zh") / "finnl.csv.gz")["text"].to_list()
     titles = pl.read_csv(data("text_thucnews_titles_zh") / "thucnews_titles.csv.gz")
     found = {
         "headlines": pl.read_csv(data("finance_headlines") / "headlines.csv.gz")["title"].to_list(),
         "reuters": [row["title"] for row in rows],
-        "companies": pl.read_csv(data("finance_sentfin") / "sentfin.csv.gz")["text"].unique(maintain_order=True).to_list(),
+        "companies": pl.read_csv(data("finance_sentfin") / "sentfin.csv.gz")["text"]
+        .unique(maintain_order=True)
+        .to_list(),
         "chinese": [text for text in flashes if len(text) <= 200]
         + titles.filter(pl.col("label").is_in(["finance", "stocks"]))["text"].to_list(),
         "articles": [f"{row['title']}\n{row['text']}" for row in rows if len(row["text"].split()) >= 80],
     }
-    return {kind: list(dict.fromkeys(text.strip() for text in many if text and len(text) >= 8)) for kind, many in found.items()}
+    return {
+        kind: list(dict.fromkeys(text.strip() for text in many if text and len(text) >= 8))
+        for kind, many in found.items()
+    }
 
 
 def companies() -> dict[str, list[str]]:
@@ -265,7 +271,9 @@ def made(kinds: dict[str, int], seed: int, half: int) -> list[Made]:
     return found
 
 
-def _family(kind: str, text: str, story: int, rng: random.Random, pool: Sequence[str], names: Sequence[str]) -> list[Made]:
+def _family(
+    kind: str, text: str, story: int, rng: random.Random, pool: Sequence[str], names: Sequence[str]
+) -> list[Made]:
     family = [Made(text, story, f"{kind}/original")]
     for _ in range(rng.choice((1, 1, 2, 3))):
         made, how = (revised(text, rng), "revised") if kind == "articles" else copied(text, rng, pool)
