@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 Place = tuple[int, int]
+SPACES = re.compile(r"\s\s|[^\S ]")
+"""White space that a name would not have."""
+UNSPACED = "\u2e80"
+"""From here on scripts begin, Chinese first, that put no blanks between words."""
 SHOWN = 5
 """Rows that an error names."""
 
@@ -24,20 +28,52 @@ SHOWN = 5
 def place(name: str, text: str, taken: Collection[Place] = ()) -> Place | None:
     """Where a name stands in a text, as characters `(start, end)`; `None` where it does not.
 
-    The first of its occurrences that is a whole word and shares no character with `taken`; else the first whole word,
-    else the first of all; and only then whatever the case of its letters and the white space in it.
+    The first occurrence that is a whole word: as the name is written, else in any case of letters, else with other
+    white space in it; of these the first that shares no character with `taken`, where there is one. Only where there is
+    no whole word, a part of one.
     """
-    parts = [re.escape(part) for part in name.split()]
-    if not parts:
-        return None
-    for pattern, flags in ((re.escape(name.strip()), 0), (r"\s+".join(parts), re.IGNORECASE)):
-        found = [match.span() for match in re.finditer(pattern, text, flags)]
-        whole = [match.span() for match in re.finditer(rf"(?<!\w){pattern}(?!\w)", text, flags)]
+    name = name.strip()
+    parts: list[Place] = []
+    for occurrences in (_as_written, _in_any_case, _however_spaced) if name else ():
+        found = occurrences(name, text)
+        whole = [(start, end) for start, end in found if _is_word(text, start, end)]
         free = [(start, end) for start, end in whole if all(end <= first or last <= start for first, last in taken)]
-        for spots in (free, whole, found):
-            if spots:
-                return spots[0]
-    return None
+        if whole:
+            return (free or whole)[0]
+        parts += found
+    return parts[0] if parts else None
+
+
+def _as_written(name: str, text: str) -> list[Place]:
+    found, at = [], text.find(name)
+    while at >= 0:
+        found.append((at, at + len(name)))
+        at = text.find(name, at + 1)
+    return found
+
+
+def _in_any_case(name: str, text: str) -> list[Place]:
+    low = text.lower()
+    return _as_written(name.lower(), low) if len(low) == len(text) else []
+
+
+def _however_spaced(name: str, text: str) -> list[Place]:
+    """Of a name of several words, where there is other white space between them than one blank."""
+    words = name.split()
+    if len(words) < 2 or not (SPACES.search(text) or SPACES.search(name)):
+        return []
+    return [match.span() for match in re.finditer(r"\s+".join(map(re.escape, words)), text, re.IGNORECASE)]
+
+
+def _is_word(text: str, start: int, end: int) -> bool:
+    """Whether no letter or digit goes on before or behind a stretch that itself ends in one."""
+    before, behind = text[max(0, start - 1) : start + 1], text[end - 1 : end + 1]
+    return not (len(before) == 2 and _joins(before)) and not (len(behind) == 2 and _joins(behind))
+
+
+def _joins(both: str) -> bool:
+    """Whether two neighbouring characters are of one word; where words have no blanks between them, none are."""
+    return all((character.isalnum() or character == "_") and character < UNSPACED for character in both)
 
 
 def placed(names: Sequence[str], text: str) -> list[Place | None]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 20
-TAGS = ("ManyTexts", "OneText", "Text", "Pair")
+TAGS = ("ManyTexts", "OneText", "Text", "Pair", "Name", "Place")
 CLOSE = {"Connection": "close"}
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from metier.data.mentions import asked as stretches
 from metier.errors import nearest
 from metier.serve.problems import Problem
 from metier.types import Document, Prediction, Span
@@ -20,11 +21,30 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class Place(Strict):
+    """Where a name stands in a text."""
+
+    start: int = Field(ge=0, description="First character, counted in Unicode code points.")
+    end: int = Field(ge=1, description="One past the last character.")
+
+
+def _asked(item: Any) -> str:
+    return "Place" if isinstance(item, Mapping) else "Name"
+
+
+Mentioned = Annotated[Annotated[str, Tag("Name")] | Annotated[Place, Tag("Place")], Discriminator(_asked)]
+
+
 class Pair(Strict):
-    """A text, and the text that it is judged against."""
+    """A text, the text that it is judged against, and what a head of the kind `mention` is asked about in it."""
 
     text: str
     pair: str | None = None
+    mentions: list[Mentioned] | None = Field(
+        default=None,
+        max_length=64,
+        description="Names in the text, or places; what is not in the text is not answered.",
+    )
 
 
 def _kind(item: Any) -> str:
@@ -64,6 +84,7 @@ class SpanAnswer(BaseModel):
     label: str
     text: str
     score: float | None
+    probabilities: dict[str, float | None] | None = None
 
 
 class HeadAnswer(BaseModel):
@@ -134,10 +155,16 @@ def documents(request: ManyTexts | OneText, limits: Limits) -> list[Document]:
         place = f"texts[{index}]" if isinstance(request, ManyTexts) else "text"
         if max(len(text), len(pair or "")) > limits.characters:
             errors.append({"at": place, "message": f"longer than {limits.characters} characters"})
-        found.append(Document(text, pair, id=str(index)))
+        mentions = None if isinstance(item, str) else item.mentions
+        places = None if mentions is None else tuple(stretches([_named(one) for one in mentions], text))
+        found.append(Document(text, pair, id=str(index), mentions=places))
     if errors:
         raise Problem(422, f"A text may have {limits.characters} characters.", errors=errors[:20])
     return found
+
+
+def _named(one: str | Place) -> str | dict[str, int]:
+    return one if isinstance(one, str) else one.model_dump()
 
 
 def chosen(asked: Sequence[str] | None, known: Sequence[str]) -> list[str]:
@@ -166,10 +193,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, str) or value is None:
         return value
     if isinstance(value, Span):
-        return {
+        span = {
             "start": int(value.start), "end": int(value.end), "label": value.label,
             "text": value.text, "score": plain(float(value.score)),
         }  # fmt: skip
+        return span | ({"probabilities": plain(value.probabilities)} if value.probabilities else {})
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, Sequence) or getattr(value, "shape", None):

@@ -20,6 +20,8 @@ from metier.types import Document, Example, Span
         ("TATA  Steel", "Tata Steel rises", "Tata Steel"),
         ("C++ (lang)", "On C++ (lang) again", "C++ (lang)"),
         ("招商银行", "招商银行净利润增长", "招商银行"),
+        ("gold", "Marigold, Gold", "Gold"),
+        ("tech", "Biotech soars", "tech"),
     ],
 )
 def test_where_a_name_stands(name, text, found):
@@ -36,6 +38,7 @@ def test_the_longest_name_chooses_first():
     text = "HDFC Bank falls, HDFC rises"
     assert mentions.placed(["HDFC", "HDFC Bank"], text) == [(17, 21), (0, 9)]
     assert mentions.placed(["HDFC", "HDFC"], text) == [(0, 4), (17, 21)]
+    assert mentions.placed(["招商", "招商银行"], "招商银行涨，招商跌") == [(6, 8), (0, 4)]
     assert mentions.placed(["HDFC Bank", "HDFC", "HDFC"], text)[1:] == [(17, 21), (0, 4)]
 
 

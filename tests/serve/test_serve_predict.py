@@ -11,7 +11,7 @@ from serving import client_of
 from standin import ABOUT, Standin
 
 from metier.serve import Limits, Settings
-from metier.serve.schema import answer, plain
+from metier.serve.schema import ManyTexts, OneText, answer, documents, plain
 from metier.types import Prediction, Span
 
 
@@ -39,6 +39,23 @@ def test_one_text():
     assert found["topic"]["label"] == ["earnings"]
     assert sum(found["sentiment"]["probabilities"].values()) == pytest.approx(1)
     assert "probabilities" not in found["urgency"]
+
+
+def test_what_is_asked_about():
+    text = "Nokia beats, Oslo  Bank warns"
+    body = {"texts": ["plain", {"text": text, "mentions": ["Oslo Bank", "nobody", {"start": 0, "end": 5}]}]}
+    plainly, asked = documents(ManyTexts.model_validate(body), Limits())
+    assert plainly.mentions is None and asked.mentions == ((0, 5), (13, 23))
+    (none,) = documents(
+        OneText.model_validate({"text": {"text": text, "mentions": [{"start": 9, "end": 99}]}}), Limits()
+    )
+    assert none.mentions == ()
+    span = Span(0, 5, "up", "Nokia", 0.75, {"up": 0.75, "down": 0.25})
+    assert answer(Prediction((span,), 0.75))["label"][0]["probabilities"] == {"up": 0.75, "down": 0.25}
+    found = run(ask(body)).json()["predictions"]
+    assert len(found) == 2
+    wrong = run(ask({"text": {"text": text, "mentions": [{"start": -1, "end": 3}]}}))
+    assert wrong.status_code == 422 and wrong.json()["errors"][0]["at"] == "text.mentions[0].start"
 
 
 def test_only_the_heads_that_were_asked_for():
