@@ -24,8 +24,9 @@ which while who will with would you your
 """
 STOP = frozenset(STOP_WORDS.split())
 STOP_HAN = frozenset("的了和在是与及对将被为等也就都而于并其这那有不一")
-PRIOR = 1_000.0
-"""Tokens that the prior is worth; as many as there are, where there are fewer."""
+PRIOR = 100.0
+"""Tokens that the prior is worth; as many as there are, where there are fewer. A surge is a handful of headlines: a
+prior that is worth much more than they are lets none of their words stand out."""
 LONGEST = 20_000
 """Characters of a text that are read."""
 
