@@ -213,7 +213,7 @@ class Normaliser:
                 continue
             if isinstance(value, str) and len(value) <= LONGEST_EXTRA:
                 found[clean_text(key)] = clean_text(value)
-            elif isinstance(value, bool | int | float):
+            elif isinstance(value, bool | int | float) and abs(value) < 2**63:  # and no NaN: not all stores take more
                 found[clean_text(key)] = value
         found.pop("marks", None)
         return found

@@ -145,12 +145,24 @@ class Zipped:
                     self._unzip = zlib.decompressobj(wbits=31)
             if not self._input:
                 return b""
+            before = self._unzip.copy()
             try:
                 block = self._unzip.decompress(self._input, BLOCK)
             except zlib.error as error:
                 self._damage = str(error)
-                break
+                return _salvaged(before, self._input)
             self._input = self._unzip.unused_data if self._unzip.eof else self._unzip.unconsumed_tail
             if block:
                 return block
         return b""
+
+
+def _salvaged(unzip: zlib._Decompress, content: bytes) -> bytes:
+    """What can be unzipped of a damaged block: it is fed by the byte, so that the last whole symbol comes out."""
+    found = b""
+    for at in range(len(content)):
+        try:
+            found += unzip.decompress(content[at : at + 1])
+        except zlib.error:
+            break
+    return found

@@ -128,12 +128,13 @@ class Growing:
     def _find(self, place: Place) -> tuple[Content | None, Place]:
         """The content that a place belongs to, and the place; the beginning of the file where it is another one now."""
         content = self._content
-        if content is not None and self._place == place and not content.shrunk() and self._knows(content, place):
+        # one that was empty is looked at anew: now it may be a gzip file
+        if content is not None and self._place == place and place.offset and self._same(content, place):
             return content, place
         self.close()
         here = self._at_path()
         if here is not None and self._is(here, place):
-            return self._open(here), place
+            return self._open(here), place if place.inode else replace(place, inode=here.inode)
         if place.inode and (old := self._renamed(place)) is not None:
             if here is not None:
                 here.close()
@@ -149,6 +150,9 @@ class Growing:
             return opened(self.path)
         except FileNotFoundError:
             return None
+
+    def _same(self, content: Content, place: Place) -> bool:
+        return not content.shrunk() and self._knows(content, place)
 
     @staticmethod
     def _knows(content: Content, place: Place) -> bool:

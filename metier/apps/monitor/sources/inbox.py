@@ -92,13 +92,15 @@ class Inbox:
             return
         with self._gate:
             group = self._group
+            first = not group.records
             group.records += written
             group.size += sum(map(len, written))
-        with self._turn:  # whoever is first here writes for all who came meanwhile
-            if not group.done.is_set():
+        if first:  # writes for all who come until the group before is on the disk
+            with self._turn:
                 with self._gate:
                     self._group = Group()
                 self._commit(group)
+        group.done.wait()
         if group.fault is not None:
             raise group.fault
 
