@@ -18,6 +18,7 @@ from metier.errors import DataError, RecipeError
 from metier.models.encoder import Encoder
 from metier.pipeline.optimise.optimise import optimise
 from metier.pipeline.watch import Silent
+from metier.recipe import Recipe
 from metier.types import Document
 
 FIT = {"epochs": 10, "batch_size": 16, "learning_rate": 3e-3, "max_length": 32, "threads": 1, "suspects": False}
@@ -154,6 +155,24 @@ def test_names_that_the_same_pass_finds(toy_backbone, tmp_path):
     assert [(span.text, span.label) for span in said["moods"].label] == pairs
     (alone,) = model.predict(Document(text, mentions=()), heads=["moods"])
     assert alone["moods"].label == ()
+
+
+def test_beside_heads_of_another_file(table, toy_news, toy_backbone, tmp_path):
+    heads = {
+        "place": {"column": "place", "task": "classify"},
+        "mood": {"column": "mood", "mention": "who", "path": str(table), "text": ["text"]},
+    }
+    fit = {"epochs": 1.0, "learning_rate": 3e-3, "threads": 1}
+    parts = {"data": {"path": str(toy_news), "text": ["text"]}, "heads": heads, "train": fit}
+    parts |= {"model": {"backbone": str(toy_backbone), "max_length": 32}, "evaluate": {"baselines": False}}
+    model = metier.train(Recipe.parse(parts), out=tmp_path / "run")
+    findings = json.loads((model.run / "evaluation.json").read_text())["heads"]
+    assert findings["mood"]["test"]["mentions"] == 40 and findings["place"]["test"]["documents"] == 24
+    again = model.evaluate(table)
+    assert set(again) == {"mood"}
+    assert again["mood"]["test"]["headline"]["value"] == findings["mood"]["test"]["headline"]["value"]
+    (said,) = model.predict(Document("Oslo gains", mentions=((0, 4),)))
+    assert said["place"].label in toy.PLACES and said["mood"].label[0].text == "Oslo"
 
 
 def test_mistakes(table, run, tmp_path):
