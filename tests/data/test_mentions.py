@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metier.data import mentions, read
+from metier.data.augment.edits import Edit, edited
 from metier.errors import DataError
 from metier.types import Document, Example, Span
 
@@ -121,3 +122,11 @@ def test_columns_that_are_not_there():
         read.resolve(ROWS, labels=["mood"], mentions={"mood": "whom"})
     with pytest.raises(DataError, match="both a label and names mentions"):
         read.resolve(ROWS, labels=["mood"], mentions={"mood": "mood"})
+
+
+def test_mentions_move_with_the_text():
+    targets = {"mood": (Span(5, 9, "up", "Gold"),)}
+    example = Example(Document("Dull Gold shines", mentions=((5, 9), (10, 16))), targets)
+    moved = edited(example, [Edit(0, 4, "Very bright"), Edit(10, 16, "")])
+    assert moved.document.text == "Very bright Gold "
+    assert moved.document.mentions == ((12, 16),) and moved.targets["mood"] == (Span(12, 16, "up", "Gold"),)
