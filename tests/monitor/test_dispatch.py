@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -222,6 +223,27 @@ def test_ranges_of_windows() -> None:
             numbers(wrong, -31, 31)
     with pytest.raises(ValueError, match="none of"):
         named("9", days, 1)
+
+
+def test_changed_routes_tell_nobody_again_whose_route_is_the_same() -> None:
+    pager = Route("pager", parse('topic="fraud"'))
+    before = Dispatcher(Routing(replace(DESK, wait=0.0, routes=(pager,))))
+    assert len(before.tick(T, [alert(), alert("rates")])) == 2
+    more = (Route("audit", parse('topic="fx"')), pager)
+    after = Dispatcher(Routing(replace(DESK, wait=0.0, routes=more)), json.loads(json.dumps(before.state())))
+    assert after.tick(T + 600, [alert(), alert("rates")]) == []
+    moved = Route("other", parse('topic="fraud"'), wait=0.0)
+    gone = Dispatcher(Routing(replace(DESK, wait=0.0, routes=(moved,))), json.loads(json.dumps(before.state())))
+    assert [n.receiver for n in gone.tick(T + 600, [alert(), alert("rates")])] == ["other"]
+
+
+def test_thousands_of_alerts_at_once_are_told_quickly() -> None:
+    there = Dispatcher(Routing(replace(DESK, wait=0.0), (TOPIC_OVER_COMPANY,)))
+    many = [alert(f"t{at % 50}", f"c{at}") for at in range(2_000)] + [alert("t0")]
+    start = time.process_time()
+    found = there.tick(T, many) + there.tick(T + 3_000)
+    assert time.process_time() - start < 20 and len(found) == 50
+    assert next(n for n in found if n.group_key == '{}:{topic="t0"}').alerts == ("t0-*",)
 
 
 EVENTS = st.lists(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -152,3 +154,11 @@ def test_lengths_of_time() -> None:
     for wrong in ("", "5", "m", "1h30", "-1s", "1 hour"):
         with pytest.raises(ValueError, match="no length of time"):
             length(wrong)
+
+
+def test_the_settings_of_the_documentation_are_valid() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "monitor-alerts.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml title=\"monitor.toml\"\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 1
+    for block in blocks:
+        assert AlertsPart.read(tomllib.loads(block)["alerts"]).routing().root.routes

@@ -63,11 +63,18 @@ class Route:
                 break
         return found or [self]
 
-    def numbered(self, name: str = "", place: str = "") -> Route:
-        """The tree with the names of its nodes."""
-        own = f"{name}/{group_name(self.matchers)}" if name else group_name(self.matchers)
-        children = tuple(child.numbered(own, f"{place}/{at}") for at, child in enumerate(self.routes))
-        return replace(self, name=own, place=place, routes=children)
+    def numbered(self, above: Route | None = None, twin: int = 0) -> Route:
+        """The tree with the names of its nodes; `twin` counts earlier siblings with the same matchers and receiver.
+
+        A place stays the same where routes come or go elsewhere in the tree, so that new settings tell nobody again.
+        """
+        own = group_name(self.matchers)
+        name = f"{above.name}/{own}" if above else own
+        place = f"{above.place if above else ''}/{own}>{self.receiver}#{twin}"
+        named = replace(self, name=name, place=place)
+        kinds = [(child.matchers, child.receiver) for child in self.routes]
+        children = (child.numbered(named, kinds[:at].count(kinds[at])) for at, child in enumerate(self.routes))
+        return replace(named, routes=tuple(children))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +87,15 @@ class Inhibition:
 
     def holds(self, source: Labels, target: Labels) -> bool:
         """Whether one alert inhibits the other. One that matches both sides is not inhibited by another such one."""
-        if not all(source.get(name, "") == target.get(name, "") for name in self.equal):
+        if self.key(source) != self.key(target):
             return False
         if not (matching(self.target, target) and matching(self.source, source)):
             return False
         return not (matching(self.source, target) and matching(self.target, source))
+
+    def key(self, labels: Labels) -> tuple[str, ...]:
+        """The values that must be equal; a label that is missing is one that is empty."""
+        return tuple(labels.get(name, "") for name in self.equal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +147,41 @@ class Notice:
     body: Mapping[str, Any]
 
 
+class _Sources:
+    """The alerts that are on and inhibit others, by the labels that must be equal: found without looking at all."""
+
+    def __init__(self, rules: tuple[Inhibition, ...]) -> None:
+        self.rules = rules
+        self.labels: dict[str, dict[str, str]] = {}
+        self._found: list[dict[tuple[str, ...], set[str]]] = [{} for _ in rules]
+
+    def put(self, name: str, labels: Labels) -> None:
+        """This alert is on, with these labels."""
+        self.drop(name)
+        self.labels[name] = dict(labels)
+        for rule, found in zip(self.rules, self._found, strict=True):
+            if matching(rule.source, labels):
+                found.setdefault(rule.key(labels), set()).add(name)
+
+    def drop(self, name: str) -> None:
+        """It is over."""
+        labels = self.labels.pop(name, None)
+        for rule, found in zip(self.rules, self._found, strict=True) if labels is not None else ():
+            names = found.get(rule.key(labels or {}), set())
+            names.discard(name)
+            if not names:
+                found.pop(rule.key(labels or {}), None)
+
+    def over(self, name: str, labels: Labels) -> list[str]:
+        """Those that inhibit an alert."""
+        hits: set[str] = set()
+        for rule, found in zip(self.rules, self._found, strict=True):
+            if matching(rule.target, labels):
+                sources = found.get(rule.key(labels), set())
+                hits |= {one for one in sources if one != name and rule.holds(self.labels[one], labels)}
+        return sorted(hits)
+
+
 @dataclass(slots=True)
 class _Group:
     labels: dict[str, str]
@@ -161,7 +207,7 @@ class Dispatcher:
         self._routes: dict[str, Route] = {}
         self._groups: dict[Key, _Group] = {}
         self._log: dict[Key, _Entry] = {}
-        self._known: dict[str, dict[str, str]] = {}
+        self._on = _Sources(routing.inhibitions)
         self._due: list[tuple[float, Key]] = []
         self._walk(self.routing.root)
         self._load(state or {})
@@ -180,13 +226,10 @@ class Dispatcher:
         return found + self._flush(now, including=True)
 
     def why_silent(self, alert: Alert, now: float) -> list[str]:
-        """Why nobody is told of an alert now: `acknowledged`, `inhibited by ID`, `silenced by ID`; empty: they are."""
+        """Why nobody is told of an alert now: muted by a person, silenced or inhibited by which; empty: they are."""
         reasons = ["muted by a person"] if alert.muted(now) else []
         reasons += [f"silenced by {one.id}" for one in self._silences() if one.holds(alert.labels, now)]
-        for rule in self.routing.inhibitions:
-            by = [name for name, labels in self._known.items() if name != alert.id and rule.holds(labels, alert.labels)]
-            reasons += [f"inhibited by {name}" for name in sorted(by)]
-        return reasons
+        return reasons + [f"inhibited by {name}" for name in self._on.over(alert.id, alert.labels)]
 
     def state(self) -> dict[str, Any]:
         """Plain values, in a fixed order, from which a new dispatcher goes on."""
@@ -195,7 +238,7 @@ class Dispatcher:
             for key, group in sorted(self._groups.items(), key=lambda item: item[0])
         ]
         log = [[*key, entry.at, entry.firing, entry.resolved] for key, entry in sorted(self._log.items())]
-        return {"groups": groups, "log": log, "known": {name: self._known[name] for name in sorted(self._known)}}
+        return {"groups": groups, "log": log, "on": dict(sorted(self._on.labels.items()))}
 
     def _load(self, state: Mapping[str, Any]) -> None:
         """What an earlier dispatcher left. Groups of routes that are no more are let go; their alerts come again."""
@@ -206,7 +249,8 @@ class Dispatcher:
                 heapq.heappush(self._due, (due, (place, labels_text)))
         for place, labels_text, at, firing, resolved in state.get("log", ()):
             self._log[place, labels_text] = _Entry(at, list(firing), list(resolved))
-        self._known = {name: dict(labels) for name, labels in state.get("known", {}).items()}
+        for name, on in state.get("on", {}).items():
+            self._on.put(name, on)
 
     def _walk(self, route: Route) -> None:
         self._routes[route.place] = route
@@ -216,14 +260,14 @@ class Dispatcher:
     def _insert(self, alert: Alert, now: float) -> None:
         if alert.status not in ("firing", "resolved"):
             return
-        before = self._known.get(alert.id)
+        before = self._on.labels.get(alert.id)
         if before is not None and fingerprint(before) != alert.fingerprint:
             # Other labels are another alert to whoever is told: the one with the old ones ends.
             self._put(replace(alert, labels=before, status="resolved", ends_at=now), now)
         if alert.status == "firing":
-            self._known[alert.id] = dict(alert.labels)
+            self._on.put(alert.id, alert.labels)
         else:
-            self._known.pop(alert.id, None)
+            self._on.drop(alert.id)
         self._put(alert, now)
 
     def _put(self, alert: Alert, now: float) -> None:

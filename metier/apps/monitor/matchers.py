@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from metier.apps.monitor.patterns import pattern
 from metier.errors import RecipeError
@@ -94,9 +95,14 @@ def fingerprint(labels: Labels) -> str:
     FNV-1a over each name and value in the order of the names, a byte 255, which UTF-8 never holds, after each
     (`LabelSet.Fingerprint` of Prometheus).
     """
+    return _hashed(tuple(sorted(labels.items())))
+
+
+@lru_cache(maxsize=10_000)
+def _hashed(pairs: tuple[tuple[str, str], ...]) -> str:
     found = OFFSET
-    for name in sorted(labels):
-        for part in (name, labels[name]):
+    for pair in pairs:
+        for part in pair:
             for byte in part.encode("utf-8", errors="replace") + b"\xff":
                 found = (found ^ byte) * PRIME & WIDTH
     return f"{found:016x}"
