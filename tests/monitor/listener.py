@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,9 +38,16 @@ class Listener:
 
 
 @contextmanager
-def listening(script: list[Any] | None = None, reply: bytes = b"ok") -> Iterator[Listener]:
-    """A listener that runs until the block ends."""
+def listening(
+    script: list[Any] | None = None, reply: bytes = b"ok", context: ssl.SSLContext | None = None
+) -> Iterator[Listener]:
+    """A listener that runs until the block ends; with TLS where a context is given."""
     listener = Listener(script, reply)
+    if context is not None:
+        # Shaken hands in the thread of the request, so that a client who refuses ours stops nobody else.
+        listener.server.socket = context.wrap_socket(listener.server.socket, True, do_handshake_on_connect=False)
+        listener.server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        listener.url = listener.url.replace("http:", "https:")
     thread = threading.Thread(target=listener.server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

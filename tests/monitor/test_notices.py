@@ -8,8 +8,10 @@ import hmac
 import json
 import logging
 import os
+import shutil
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
@@ -118,6 +120,48 @@ def test_what_an_answer_means(step: Any, again: bool, wait: float) -> None:
         answer = hook.send("n", BODY)
     assert (answer.taken, answer.again, answer.wait) == (False, again, wait)
     assert len(there.asked) == 1 and "secret" not in answer.fault and "status" in answer.fault
+
+
+def test_the_certificate_is_that_of_the_name_though_the_address_is_pinned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=hooks.example",
+        "-addext",
+        "subjectAltName=DNS:hooks.example",
+        "-keyout",
+        str(key),
+        "-out",
+        str(cert),
+    ]
+    subprocess.run(made, check=True, capture_output=True, timeout=60)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+    with listening(context=context) as there:
+        port = int(there.url.rpartition(":")[2])
+        real = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: real("127.0.0.1", *rest, **more))
+        right, wrong = (
+            Webhook(Hook(f"https://{name}:{port}/in", allow_private=True)).send("n", BODY)
+            for name in ("hooks.example", "other.example")
+        )
+    assert right == Answer(True) and there.asked[0][1]["host"] == f"hooks.example:{port}"
+    assert not wrong.taken and "cannot be reached" in wrong.fault and len(there.asked) == 1
 
 
 def test_private_addresses_are_refused_unless_allowed() -> None:

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import logging
+import ssl
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -81,7 +82,7 @@ class Webhook:
         self.hook, self.clock = hook, clock
         self._key = _signing_key(hook.secret)
         # The transport by itself: httpx's client would log the whole address, which is often a secret.
-        self._transport = httpx.HTTPTransport(trust_env=False, retries=0)
+        self._transport = httpx.HTTPTransport(verify=_authorities(), trust_env=False, retries=0)
         self._timeout = dict.fromkeys(("connect", "read", "write", "pool"), hook.timeout)
 
     def send(self, name: str, body: Mapping[str, Any]) -> Answer:
@@ -180,6 +181,15 @@ def written(body: Mapping[str, Any], language: str = "en") -> tuple[str, str]:
 def _secret(record: logging.LogRecord) -> bool:
     """Whether a record is let through: none of apprise, none of the connections under it that names an address."""
     return record.name != "apprise" and record.levelno > logging.DEBUG
+
+
+def _authorities() -> ssl.SSLContext:
+    """Whose certificates are believed: those whom the machine believes (`SSL_CERT_FILE` too), and the web's usual."""
+    import certifi
+
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
 
 
 def _signing_key(secret: str) -> bytes:
