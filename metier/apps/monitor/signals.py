@@ -1,0 +1,87 @@
+"""What the detectors say of many series after one tick, and the picture of one series over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from metier.apps.monitor.baseline import quantiles
+from metier.apps.monitor.columns import Array
+from metier.apps.monitor.item import Signal
+
+NAMES = ("cusum", "burst", "shift")
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What the detectors say of all series after one tick; arrays `(series,)`, or `(3, series)`: cusum, burst, shift.
+
+    Args:
+        start: of the tick.
+        live: whether the tick counted; not in a gap of the collection.
+        observed: negative stories.
+        expected: of them, with the volume of the stream, and `variance`.
+        statistic: nats.
+        threshold: nats; infinite while a series warms up.
+        on: whether a surge is on.
+        since: where the detector thinks that it began.
+    """
+
+    start: float
+    live: Array
+    observed: Array
+    expected: Array
+    variance: Array
+    statistic: Array
+    threshold: Array
+    on: Array
+    since: Array
+
+    @property
+    def firing(self) -> Array:
+        """Whether any detector says that a surge is on, `(series,)`."""
+        found: Array = np.asarray(self.on.any(axis=0))
+        return found
+
+    def band(self, place: int | slice = slice(None)) -> tuple[Array, Array]:
+        """The least and the most of 95 % of counts."""
+        mean, variance = self.expected[place], self.variance[place]
+        return quantiles(mean, variance, 0.025), quantiles(mean, variance, 0.975)
+
+    def of(self, place: int) -> Signal:
+        """The signal of one series. A series that warms up has no thresholds and does not fire."""
+        low, high = self.band(place)
+        warm = bool(np.isfinite(self.threshold[0, place]))
+        firing = tuple(name for name, on in zip(NAMES, self.on[:, place], strict=True) if on)
+        began = self.since[self.on[:, place], place]
+        return Signal(
+            start=self.start,
+            expected=float(self.expected[place]),
+            low=float(low[0]),
+            high=float(high[0]),
+            observed=int(self.observed[place]),
+            statistic=dict(zip(NAMES, self.statistic[:, place].tolist(), strict=True)),
+            threshold=dict(zip(NAMES, self.threshold[:, place].tolist(), strict=True)) if warm else {},
+            firing=firing,
+            since=float(began.min()) if firing else None,
+        )
+
+
+def picture(signals: Sequence[Signal]) -> dict[str, list[Any]]:
+    """Counts, expected band, statistics and alarms of one series on one time axis: columns of the same length.
+
+    Of each detector `NAME` there are `NAME` and `NAME_threshold` (`None` while the series warms up); `firing` says
+    which surges were on, and `since` when they are thought to have begun.
+    """
+    columns: dict[str, list[Any]] = {
+        name: [getattr(signal, name) for signal in signals]
+        for name in ("start", "observed", "expected", "low", "high", "since")
+    }
+    for name in NAMES:
+        columns[name] = [signal.statistic.get(name) for signal in signals]
+        columns[f"{name}_threshold"] = [signal.threshold.get(name) for signal in signals]
+    columns["firing"] = [list(signal.firing) for signal in signals]
+    return columns
