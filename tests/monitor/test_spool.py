@@ -208,7 +208,10 @@ def test_what_a_killed_process_confirmed_is_there(tmp_path: Path) -> None:
     confirmed: list[int] = []
     for start in (0, 100_000):
         process = subprocess.Popen(
-            [sys.executable, "-c", PUTTING, str(tmp_path), str(start)], env=environment, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", PUTTING, str(tmp_path), str(start)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert process.stdout is not None
         for _ in range(20):

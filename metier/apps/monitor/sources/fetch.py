@@ -131,6 +131,8 @@ class Fetcher:
             raise FetchFault(f"{host} cannot be asked: {error}") from None
         except OSError as error:
             raise FetchFault(f"{host} cannot be found: {error.strerror or error}") from None
+        except (httpx.InvalidURL, ValueError) as error:  # httpx looks at redirects even where it does not follow them
+            raise FetchFault(f"{host} answers with an address that is none: {error}") from None
 
     def _body(self, response: httpx.Response, until: float) -> bytes:
         """The content, unzipped piece by piece so that little that becomes much is noticed early."""

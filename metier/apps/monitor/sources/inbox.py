@@ -51,7 +51,7 @@ class Group:
         self.records: list[bytes] = []
         self.size = 0
         self.done = threading.Event()
-        self.fault: MetierError | None = None
+        self.fault: MetierError | None = SpoolFull("The writing was interrupted.")  # until it is on the disk
 
 
 class Inbox:
@@ -140,6 +140,7 @@ class Inbox:
         try:
             self._make_room(group.size)
             self._write(b"".join(group.records))
+            group.fault = None
         except MetierError as error:
             group.fault = error
         except OSError as error:
