@@ -1,8 +1,8 @@
 """Near-duplicate stories: pairs made of real headlines by edits, and how fast documents are assigned.
 
-`copies` of a headline are made by one to three of the edits of `EDITS`; beside each headline stands, where one can be made,
-a headline of the same template that is another story (`other`): another number, period, company, or direction. All of
-them are one stream, in random order, cut into halves by headline: thresholds were chosen on one, the figure is of the other.
+Copies of a headline are made by one to three of `EDITS`; beside each stands, where one can be made, a headline of the same
+template that is another story (`OTHERS`): another number, period, company, or direction. All of them are one
+stream, in random order. Headlines were cut into halves: thresholds were chosen on one, the figure is of the other.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import gzip
 import json
 import random
 import re
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.quality import data
 from metier.apps.monitor.item import Item
-from metier.apps.monitor.stories import Assigned
+from metier.apps.monitor.stories import Assigned, Stories, StorySettings
 
 BARS = {"pair F1": 0.95, "documents/s": 2_000}
 SOURCES = ("Reuters", "Bloomberg", "CNBC", "The Guardian", "Financial Times", "AP", "MarketWatch", "WSJ", "BBC News")
@@ -33,6 +34,10 @@ PERIODS = (
     ("JANUARY", "FEBRUARY", "APRIL", "JUNE", "JULY", "AUGUST", "SEPTEMBER", "OCTOBER", "NOVEMBER", "DECEMBER"),
     ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday"),
     ("一季度", "二季度", "三季度", "四季度"), ("上半年", "下半年"), ("周一", "周二", "周三", "周四", "周五"),
+)  # fmt: skip
+SPELLINGS = (
+    ("%", " percent"), (" pct", "%"), ("bn", " billion"), (" mln", "m"), ("says", "said"), ("U.S.", "US"), ("&", "and"),
+    ("的", ""), ("公司", ""),
 )  # fmt: skip
 DIRECTIONS = (
     ("rises", "falls"), ("rise", "fall"), ("up", "down"), ("gains", "losses"), ("higher", "lower"), ("buy", "sell"),
@@ -80,12 +85,14 @@ def punctuated(text: str, rng: random.Random, pool: Sequence[str]) -> str:
 
 
 def truncated(text: str, rng: random.Random, pool: Sequence[str]) -> str:
-    """Its first 60 to 90 %, cut anywhere, with an ellipsis."""
+    """Its first 60 to 90 %, cut anywhere, with an ellipsis; a short headline is not cut."""
+    if len(text) < (16 if HAN.search(text) else 40):
+        return text
     return text[: int(len(text) * rng.uniform(0.6, 0.9))] + rng.choice(("...", "…"))
 
 
 def appended(text: str, rng: random.Random, pool: Sequence[str]) -> str:
-    """The beginning of another headline as a clause behind it, at most half as long."""
+    """The beginning of a headline that is not in the stream as a clause behind it, at most half as long."""
     other = rng.choice(pool)
     if HAN.search(text):
         return text + "，" + other[: max(3, min(12, len(text) // 2))]
@@ -119,8 +126,7 @@ def mistyped(text: str, rng: random.Random, pool: Sequence[str]) -> str:
 
 def respelt(text: str, rng: random.Random, pool: Sequence[str]) -> str:
     """The same number or word in another spelling; a small word left out."""
-    for old, new in (("%", " percent"), (" pct", "%"), ("bn", " billion"), (" mln", "m"), ("says", "said"), ("U.S.", "US"),
-                     ("&", "and"), ("的", ""), ("公司", "")):  # fmt: skip
+    for old, new in SPELLINGS:
         if old in text:
             return text.replace(old, new, 1)
     return re.sub(r" (?:the|a|in|on|for|to|of) ", " ", text, count=1)
@@ -190,16 +196,12 @@ def turned(text: str, rng: random.Random, names: Sequence[str]) -> str:
 
 def renamed(text: str, rng: random.Random, names: Sequence[str]) -> str:
     """Another company in place of the one named (the longest of `names` that stands in it)."""
-    found = [name for name in _known(text, names)]
+    found = [name for name in names if name in text]
     if not found:
         return text
     old = max(found, key=len)
     other = rng.choice([name for name in names if name not in text and old not in name])
     return text.replace(old, other.upper() if old.isupper() else other, 1)
-
-
-def _known(text: str, names: Sequence[str]) -> list[str]:
-    return [name for name in names if name in text]
 
 
 OTHERS: dict[str, Callable[[str, random.Random, Sequence[str]], str]] = {
@@ -224,9 +226,8 @@ def texts() -> dict[str, list[str]]:
     """Real headlines and articles by kind, each once."""
     import polars as pl
 
-    rows = [
-        json.loads(line) for line in gzip.open(data("finance_reuters") / "reuters.jsonl.gz", "rt", encoding="utf-8")
-    ]
+    with gzip.open(data("finance_reuters") / "reuters.jsonl.gz", "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
     flashes = pl.read_csv(data("finance_zh") / "finnl.csv.gz")["text"].to_list()
     titles = pl.read_csv(data("text_thucnews_titles_zh") / "thucnews_titles.csv.gz")
     found = {
@@ -264,9 +265,9 @@ def made(kinds: dict[str, int], seed: int, half: int) -> list[Made]:
     found: list[Made] = []
     for kind, many in texts().items():
         rng.shuffle(many)
-        chosen = many[half::2][: kinds.get(kind, 0)]
+        chosen, rest = many[half::2][: kinds.get(kind, 0)], many[half::2][kinds.get(kind, 0) :]
         for text in chosen:
-            found.extend(_family(kind, text, len(found), rng, chosen, names[kind]))
+            found.extend(_family(kind, text, len(found), rng, rest, names[kind]))
     rng.shuffle(found)
     return found
 
@@ -308,3 +309,74 @@ def items(stream: Sequence[Made]) -> list[Item]:
 
 
 KINDS = {"headlines": 2_500, "reuters": 1_500, "companies": 2_000, "chinese": 2_500, "articles": 600}
+DEVELOPMENT, TEST = 0, 1
+
+
+def quality(half: int, seed: int = 13) -> dict[str, Any]:
+    """Pair F1 of a half, of all and by kind of text, and how often each edit and each other story is got wrong."""
+    stream = made(KINDS, seed, half)
+    found = Stories(StorySettings(window=1e9)).assign(items(stream))
+    of = {one.story: answer.story for one, answer in zip(stream, found, strict=True) if one.how.endswith("original")}
+    apart, joined = defaultdict(list), defaultdict(list)
+    for one, answer in zip(stream, found, strict=True):
+        names = one.how.partition("/")[2]
+        if names.startswith("other"):
+            joined[names].append(answer.story == of.get(-one.story - 1))
+        elif names != "original":
+            for name in names.split("+"):
+                apart[name].append(answer.story != of[one.story])
+    return {
+        "documents": len(stream),
+        "all": scored(stream, found),
+        **{kind: scored(stream, found, kind + "/") for kind in KINDS},
+        "copies apart from their original": {name: sum(one) / len(one) for name, one in sorted(apart.items())},
+        "other stories joined to it": {name: sum(one) / len(one) for name, one in sorted(joined.items())},
+    }
+
+
+def mixed_up(pool: Sequence[str], rng: random.Random) -> Iterator[str]:
+    """Headlines without end: the first half of one and the second half of another."""
+    while True:
+        one, other = rng.choice(pool), rng.choice(pool)
+        if HAN.search(one) and HAN.search(other):
+            yield one[: len(one) // 2] + other[len(other) // 2 :]
+        elif not HAN.search(one) and not HAN.search(other):
+            first, second = one.split(), other.split()
+            yield " ".join(first[: (len(first) + 1) // 2] + second[len(second) // 2 :])
+
+
+def speed(stories: int = 100_000, documents: int = 10_000, seed: int = 13) -> dict[str, float]:
+    """Documents a second in CPU time of one thread, with so many stories in the window; three in ten are copies."""
+    rng = random.Random(seed)
+    pool = [text for kind, many in texts().items() if kind != "articles" for text in many]
+    rng.shuffle(pool)
+    more = mixed_up(pool, rng)
+    found = Stories(StorySettings(window=1e9))
+    filling = [Made(text, 0, "") for text in pool]
+    new = sum(one.new for one in found.assign(items(filling)))
+    while new < stories:
+        new += sum(one.new for one in found.assign(items([Made(next(more), 0, "") for _ in range(1_000)])))
+    texts_after = [
+        copied(rng.choice(pool), rng, pool)[0] if rng.random() < 0.3 else next(more) for _ in range(documents)
+    ]
+    after = [
+        replace(item, id=f"after {item.id}", time=1e6 + item.time)
+        for item in items([Made(t, 0, "") for t in texts_after])
+    ]
+    start = time.process_time()
+    copies = 0
+    for at in range(0, len(after), 100):
+        copies += sum(not one.new for one in found.assign(after[at : at + 100]))
+    seconds = time.process_time() - start
+    return {"stories": new, "texts": len(found), "documents/s": len(after) / seconds, "copies": copies / len(after)}
+
+
+def run(documents: int = 10_000) -> dict[str, Any]:
+    """The half that chose nothing; the other one beside it."""
+    return {
+        "thresholds": {name: getattr(StorySettings(), name) for name in ("sure", "doubtful", "alone", "shortest")},
+        "test": quality(TEST),
+        "development": quality(DEVELOPMENT),
+        "speed": speed(documents=documents),
+        "bars": BARS,
+    }

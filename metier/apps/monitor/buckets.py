@@ -24,8 +24,8 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)
 def band_keys(wordings: Sequence[Wording], shortest: float) -> np.ndarray:
     """The keys `(n, BANDS + 1)` of texts, 32 bits each: two texts that share one in the same column may be alike.
 
-    MinHash (Broder 1997) over the shingles of `Wording`, hashed by multiply-shift (Dietzfelbinger et al. 1997); the last
-    column is the text's beginning, by which a text meets its own longer form. 0 is no key: a text under `shortest`
+    MinHash (Broder 1997) over the shingles of `Wording`, hashed by multiply-shift (Dietzfelbinger et al. 1997). The
+    last column is the text's beginning, by which a text meets its own longer form. 0 is no key: a text under `shortest`
     words has only the last one, of all its characters. Copies share every key; who splits the work by any one column
     has copies together.
     """
@@ -59,7 +59,8 @@ def _minima(shingles: Sequence[tuple[int, ...]]) -> np.ndarray:
                 key * _STEP + np.minimum.reduceat((flat * _FACTORS[row] + _OFFSETS[row]) >> np.uint64(32), starts)
             )
         keys[:, band] = key
-    return np.maximum(keys >> np.uint64(32), np.uint64(1)).astype(np.uint32)
+    short: np.ndarray = np.maximum(keys >> np.uint64(32), np.uint64(1)).astype(np.uint32)
+    return short
 
 
 class Buckets:

@@ -1,7 +1,7 @@
 """Which companies a text names: by name, alias, ticker, or nearly so; homonyms by context; parents by roll-up.
 
-A text is looked up word by word (Chinese: sign by sign) in a tree of the names' words, so that the cost grows with the text
-and not with the table.
+A text is looked up word by word (Chinese: character by character) in a tree of the words of the names, so that the cost
+grows with the text and not with the table.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from metier.apps.monitor.unlinked import unknown_names
 
 EXACT, DERIVED, CONTEXT, UNCLEAR = 1.0, 0.95, 0.9, 0.6
 """How sure a mention is: a name as it is in the table, without its legal form, chosen by context, of unclear case."""
-SHORT = 5
-"""An alias of capitals alone that is no longer is one only in capitals."""
+SHORT, ACRONYM = 5, 3
+"""A name of so many capitals alone is written in capitals; from four on it may be written as a word (Sebi)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,17 +149,17 @@ class Companies:
         node = self._tree
         for word in words:
             node = node.after.setdefault(word, _Node())
-        if all(one.company != entry.company for one in node.entries):
+        if all((one.company, one.surface) != (entry.company, entry.surface) for one in node.entries):
             node.entries.append(entry)
 
     def _warn(self) -> None:
-        """Collects what is no mistake and yet worth a look: names and tickers of several companies, names of one sign."""
+        """What is no mistake and yet worth a look: names and tickers of several companies, names of one letter."""
         found = []
         nodes = [self._tree]
         while nodes:
             node = nodes.pop()
             nodes.extend(node.after.values())
-            exact = sorted(one.company for one in node.entries if one.exact)
+            exact = sorted({one.company for one in node.entries if one.exact})
             if len(exact) > 1:
                 found.append(f"{node.entries[0].surface!r} is a name of {', '.join(exact)}: the context decides")
         found += [
@@ -189,7 +189,11 @@ class Companies:
                     best = self._match(words, first, last, node.entries, shouted) or best
                 if last == len(words) or not joined(text, words[last - 1], words[last]):
                     break
-                node = node.after.get(words[last].word)
+                goes_on = words[last].word
+                after = node.after.get(goes_on)
+                if after is None and goes_on.endswith("s"):  # in headlines the genitive loses its apostrophe
+                    after = node.after.get(goes_on[:-1])
+                node = after
             if best is not None:
                 found.append(best)
         return found
@@ -198,10 +202,14 @@ class Companies:
         self, words: Sequence[Token], first: int, last: int, entries: Sequence[Entry], shouted: bool
     ) -> _Match | None:
         """Whose name some words are, by their case; None where they are no name."""
-        told = [(entry, _cased(words[first:last], entry, shouted, first == 0)) for entry in entries]
-        fit = tuple(entry for entry, case in told if case)
-        unclear = all(case == "unclear" for _, case in told if case)
-        return _Match(first, last, fit, unclear) if fit else None
+        fit: dict[str, Entry] = {}
+        unclear = True
+        for entry in entries:
+            case = _cased(words[first:last], entry, shouted, first == 0)
+            if case:
+                unclear = unclear and case == "unclear"
+                fit.setdefault(entry.company, entry)
+        return _Match(first, last, tuple(fit.values()), unclear) if fit else None
 
     def _settled(
         self, text: str, plain: str, words: Sequence[Token], matches: Sequence[_Match], tickers: Sequence[Ticker]
@@ -213,7 +221,8 @@ class Companies:
         said = {word.word for word in words} | {
             one.word + other.word for one, other in zip(words, words[1:], strict=False)
         }
-        linked, unlinked = [], []
+        linked: list[Mention] = []
+        unlinked: list[Mention] = []
         for match in matches:
             start, end = words[match.first].start, _end(plain, words, match.last)
             choice = [(entry.company, entry.exact) for entry in match.entries]
@@ -234,7 +243,8 @@ class Companies:
     ) -> tuple[str, float]:
         """The company that is meant, and how sure that is; `("", 0)` where nothing tells.
 
-        For it speak: it stands elsewhere in the text (3), one above or below it does (2), each word of its description (1).
+        What speaks for one: it stands elsewhere in the text (3), one above or below it does (2), words of
+        its sector or description (1 each).
         """
         evidence = []
         for id, exact in choice:
@@ -273,7 +283,7 @@ def _words(text: str) -> set[str]:
 def _cased(words: Sequence[Token], entry: Entry, shouted: bool, beginning: bool) -> str:
     """Whether words in this case can be a name: `yes`, `unclear`, or empty for no.
 
-    A name with a capital wants one in the text (Apple, not apple); one of few capitals alone wants capitals (GE, not Ge).
+    A name with a capital wants one in the text (Apple, not apple), one of few capitals alone all of them (GE).
     In a text of capitals alone, and in the first word, case says nothing: an ordinary word is unclear there.
     """
     name = entry.surface
@@ -282,8 +292,9 @@ def _cased(words: Sequence[Token], entry: Entry, shouted: bool, beginning: bool)
     surface = "".join(word.surface for word in words)
     letters = "".join(sign for sign in name if sign.isalpha())
     if letters.isupper() and len(letters) <= SHORT:
-        if not surface.isupper():
-            return ""
+        if not surface.rstrip("s").isupper():
+            titled = len(letters) > ACRONYM and surface.istitle() and words[0].word not in WORDS | NOUNS
+            return ("unclear" if beginning else "yes") if titled else ""
         return "" if shouted and len(words) == 1 and words[0].word in WORDS else "yes"
     capital = any(sign.isupper() for word in words for sign in word.surface)
     if name[0].isupper() and not (words[0].surface[0].isupper() or words[0].surface[0].isdigit()):

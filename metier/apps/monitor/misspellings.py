@@ -18,8 +18,8 @@ CERTAINTY = 0.9
 class Misspellings:
     """Long names, found with one letter lost, added or changed, or two neighbours exchanged.
 
-    Looked up by what is left of a name without one of its letters (the deletion neighbourhood: Mor and Fraenkel 1982; Garbe's
-    SymSpell, 2012), then measured (optimal string alignment).
+    Looked up by what is left of a name without one of its letters (the deletion neighbourhood: Mor and Fraenkel 1982;
+    SymSpell, Garbe 2012), then measured (optimal string alignment).
 
     Args:
         names: the words of each name, and the id of its company.
@@ -63,7 +63,7 @@ class Misspellings:
             company: known
             for left in (name, *_without_one(name))
             for known, company in self._left.get(left, ())
-            if known[0] == name[0] and known + "s" != name and name + "s" != known
+            if known[0] == name[0] and not known.startswith(name) and not name.startswith(known)  # America, American
             if OSA.distance(known, name, score_cutoff=1) <= 1
         }
         if len(near) != 1:

@@ -1,7 +1,7 @@
 """Stories, not posts: a document that says what an earlier one said joins its story, and does not count again.
 
-Candidates come from MinHash keys in a table (`buckets`), how alike two texts are is measured on their words (`wording`), and
-who is neither surely a copy nor surely none is settled by the vectors that understanding a document yields anyway.
+Candidates come from MinHash keys in a table (`buckets`), how alike two texts are is measured by their words
+(`wording`), and what is neither surely a copy nor surely none is settled by vectors that understanding yields anyway.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class StorySettings:
     window: float = 3 * 86_400.0
     limit: int = 120_000
     sure: float = 0.8
-    doubtful: float = 0.6
+    doubtful: float = 0.5
     cosine: float = 0.9
     alone: float = 0.7
     shortest: float = 3.0
@@ -48,7 +48,7 @@ class StorySettings:
     def __post_init__(self) -> None:
         if not 0 < self.doubtful <= self.alone <= self.sure <= 1:
             raise RecipeError(
-                f"The thresholds of stories are doubtful = {self.doubtful:g}, alone = {self.alone:g}, sure = {self.sure:g}.",
+                f"Stories have doubtful = {self.doubtful:g}, alone = {self.alone:g}, sure = {self.sure:g}.",
                 expected="0 < doubtful <= alone <= sure <= 1",
             )
         if not self.window > 0 or self.limit < 1:

@@ -10,7 +10,10 @@ from metier.apps.monitor.company_names import WORDS
 
 BARE = 0.8
 """How sure a ticker without any sign of one is."""
-_EXCHANGE = r"(?:NYSE|NASDAQ|NASD|NASQ|AMEX|LSE|LON|TSE|TYO|TSX|HKEX|HKG|HKSE|SSE|SZSE|SHA|SHE|BSE|NSE|ASX|ETR|FRA|EPA|OTC(?:MKTS)?)"
+_EXCHANGE = (
+    r"(?:NYSE|NASDAQ|NASD|NASQ|AMEX|LSE|LON|TSE|TYO|TSX|HKEX|HKG|HKSE|SSE|SZSE|SHA|SHE|BSE|NSE|ASX|ETR|FRA|EPA"
+    r"|OTC(?:MKTS)?)"
+)
 _SYMBOL = r"[A-Z0-9]{1,6}(?:[.\-/][A-Z]{1,3})?"
 _FORMAL = re.compile(
     rf"\$(?P<cash>[A-Za-z]{{1,6}}(?:\.[A-Za-z]{{1,2}})?)(?![A-Za-z0-9])"

@@ -7,26 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from metier.apps.monitor.company_names import Token, joined
 
-STRONG = frozenset(
-    [
-        "inc",
-        "incorporated",
-        "corp",
-        "corporation",
-        "ltd",
-        "limited",
-        "plc",
-        "llc",
-        "ag",
-        "gmbh",
-        "nv",
-        "spa",
-        "oyj",
-        "asa",
-        "bhd",
-        "kgaa",
-    ]
-)
+_STRONG_WORDS = "inc incorporated corp corporation ltd limited plc llc ag gmbh nv spa oyj asa bhd kgaa"
+STRONG = frozenset(_STRONG_WORDS.split())
 """Legal forms that are hardly anything else."""
 WINDOW = 5
 _HAN_NAME = re.compile(
