@@ -187,6 +187,8 @@ class _Group:
     labels: dict[str, str]
     due: float
     alerts: dict[str, Alert] = field(default_factory=dict)
+    still: bool = False
+    """Whether nothing has come since it was looked at, and all that is in it was told: nothing can be new."""
 
 
 @dataclass(slots=True)
@@ -280,15 +282,18 @@ class Dispatcher:
                 self._groups[key] = _Group(labels, due)
                 heapq.heappush(self._due, (due, key))
             self._groups[key].alerts[alert.fingerprint] = alert
+            self._groups[key].still = False
 
     def _flush(self, now: float, *, including: bool) -> list[Notice]:
         found = []
         while self._due and (self._due[0][0] <= now if including else self._due[0][0] < now):
             due, key = heapq.heappop(self._due)
             group = self._groups[key]
-            notice = self._notice(key, group, due)
-            found += [notice] if notice else []
-            group.alerts = {name: alert for name, alert in group.alerts.items() if alert.status == "firing"}
+            if not group.still:
+                notice = self._notice(key, group, due)
+                found += [notice] if notice else []
+                group.alerts = {name: alert for name, alert in group.alerts.items() if alert.status == "firing"}
+                group.still = key in self._log and group.alerts.keys() <= set(self._log[key].firing)
             if group.alerts:
                 group.due = due + self._routes[key[0]].interval
                 heapq.heappush(self._due, (group.due, key))
@@ -315,7 +320,8 @@ class Dispatcher:
         alerts = [alert for alert in ordered if not self.why_silent(alert, now)]
         firing = sorted(alert.fingerprint for alert in alerts if alert.status == "firing")
         resolved = sorted(alert.fingerprint for alert in alerts if alert.status == "resolved")
-        if not alerts or not self._news(self._log.get(key), firing, resolved, (now, route.repeat, told.resolved)):
+        entry = self._log.get(key)
+        if not alerts or not (self._news(entry, firing, resolved, told.resolved) or _again(entry, alerts, route, now)):
             return None
         self._log[key] = _Entry(now, firing, resolved)
         said = alerts if told.resolved else [alert for alert in alerts if alert.status == "firing"]
@@ -335,20 +341,15 @@ class Dispatcher:
             entry.firing = [name for name in entry.firing if name not in asleep]
 
     @staticmethod
-    def _news(
-        entry: _Entry | None, firing: Sequence[str], resolved: Sequence[str], when: tuple[float, float, bool]
-    ) -> bool:
-        """Whether there is anything new to tell, or the same has to be told again (Alertmanager's `needsUpdate`)."""
-        now, repeat, ends = when
+    def _news(entry: _Entry | None, firing: Sequence[str], resolved: Sequence[str], ends: bool) -> bool:
+        """Whether there is anything new to tell (Alertmanager's `needsUpdate`)."""
         if entry is None:
             return bool(firing)
         if not set(firing) <= set(entry.firing):
             return True
         if not firing:
             return bool(entry.firing)
-        if ends and not set(resolved) <= set(entry.resolved):
-            return True
-        return now - entry.at >= repeat
+        return ends and not set(resolved) <= set(entry.resolved)
 
     def _speaks(self, route: Route, now: float) -> bool:
         """Whether no window keeps a route silent."""
@@ -359,3 +360,9 @@ class Dispatcher:
 
     def _silences(self) -> tuple[Silence, ...]:
         return (*self.routing.silences, *self.silences)
+
+
+def _again(entry: _Entry | None, alerts: Sequence[Alert], route: Route, now: float) -> bool:
+    """Whether the same has to be told again. What no tick has said anything of since, in a gap, is not."""
+    known = entry is not None and any(alert.status == "firing" and alert.updated_at > entry.at for alert in alerts)
+    return entry is not None and known and now - entry.at >= route.repeat
