@@ -71,7 +71,7 @@ def invented(count: int, seed: int) -> list[Company]:
     found: dict[str, Company] = {}
     while len(found) < count:
         word = "".join(rng.choices(SOUNDS.split(), k=3)).title()
-        name = f"{word} {rng.choice(['Holdings', 'Energy', 'Bank', 'Systems', 'Foods'])} {rng.choice(['Inc', 'Ltd', 'AG'])}"
+        name = f"{word} {rng.choice(('Holdings', 'Energy', 'Bank', 'Systems', 'Foods'))} {rng.choice(('Inc', 'AG'))}"
         ticker = "".join(rng.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=4))
         found[name] = Company(id=name, name=name, aliases=(word,), tickers=(ticker,))
     return list(found.values())

@@ -1,7 +1,7 @@
 """Near-duplicate stories: pairs made of real headlines by edits, and how fast documents are assigned.
 
-Copies of a headline are made by one to three of `EDITS`; beside each stands, where one can be made, a headline of the same
-template that is another story (`OTHERS`): another number, period, company, or direction. All of them are one
+Copies of a headline are made by one to three of `EDITS`; beside each stands, where one can be made, a headline of the
+same template that is another story (`OTHERS`): another number, period, company, or direction. All of them are one
 stream, in random order. Headlines were cut into halves: thresholds were chosen on one, the figure is of the other.
 """
 

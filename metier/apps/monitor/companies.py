@@ -283,7 +283,7 @@ def _words(text: str) -> set[str]:
 def _cased(words: Sequence[Token], entry: Entry, shouted: bool, beginning: bool) -> str:
     """Whether words in this case can be a name: `yes`, `unclear`, or empty for no.
 
-    A name with a capital wants one in the text (Apple, not apple), one of few capitals alone all of them (GE).
+    A name that begins with a capital wants one in the text (Apple, not apple), one of few capitals alone all of them (GE).
     In a text of capitals alone, and in the first word, case says nothing: an ordinary word is unclear there.
     """
     name = entry.surface
@@ -299,7 +299,7 @@ def _cased(words: Sequence[Token], entry: Entry, shouted: bool, beginning: bool)
     capital = any(sign.isupper() for word in words for sign in word.surface)
     if name[0].isupper() and not (words[0].surface[0].isupper() or words[0].surface[0].isdigit()):
         return ""
-    if not capital:
+    if not capital and name[0].isupper():
         return ""
     ordinary = len(words) == 1 and (words[0].word in NOUNS or words[0].word in WORDS)
     return "unclear" if ordinary and (shouted or beginning) else "yes"
