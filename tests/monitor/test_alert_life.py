@@ -94,9 +94,11 @@ def test_severity_rises_and_never_falls_and_says_why() -> None:
 
 def test_an_alert_names_what_it_is_about() -> None:
     book = Book(Rules())
-    everything = book.observe(seen(0, series=SeriesKey(), labels={"owner": "desk", "severity": "none", "empty": ""}))
+    everything = book.observe(
+        seen(0, series=SeriesKey(), labels={"risk owner": "desk", "severity": "none", "empty": ""})
+    )
     assert everything and everything.labels == {
-        "alertname": "NegativeSurge", "owner": "desk", "severity": everything.severity.level,
+        "alertname": "NegativeSurge", "risk_owner": "desk", "severity": everything.severity.level,
     }  # fmt: skip
 
 

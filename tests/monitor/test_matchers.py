@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metier.apps.monitor.matchers import Matcher, fingerprint, group_name, label_text, matching, parse
+from metier.apps.monitor.matchers import (
+    Matcher,
+    as_json,
+    fingerprint,
+    from_json,
+    group_name,
+    label_text,
+    matching,
+    parse,
+)
 from metier.errors import RecipeError
 
 
@@ -72,3 +81,19 @@ def test_what_is_written_is_read_again(value: str, operator: str) -> None:
 def test_names_of_groups() -> None:
     assert group_name(parse('b="2",a=~"1"')) == '{a=~"1",b="2"}'
     assert label_text({"topic": 'a"b', "company": "x"}) == '{company="x", topic="a\\"b"}'
+
+
+def test_matchers_as_the_api_of_alertmanager_has_them() -> None:
+    given = parse('a="1",b!="2",c=~"3",d!~"4"')
+    plain = as_json(given)
+    assert plain[3] == {"name": "d", "value": "4", "isRegex": True, "isEqual": False} and from_json(plain) == given
+    assert from_json([{"name": "a", "value": "1"}]) == (Matcher("a", "1"),)
+    for wrong in (
+        [{"name": "a b", "value": "1"}],
+        [{"name": "a"}],
+        ["a=b"],
+        7,
+        [{"name": "a", "value": "(", "isRegex": True}],
+    ):
+        with pytest.raises(RecipeError):
+            from_json(wrong)

@@ -8,6 +8,7 @@ alert stays on for `keep` quiet ticks, and one that comes back within `reopen` i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -182,10 +183,14 @@ def _begun(seen: Seen, rules: Rules) -> Alert:
 
 
 def labels_of(seen: Seen) -> dict[str, str]:
-    """What identifies the alerts of a series: its name, its topic and company where it has them, further labels."""
+    """What identifies the alerts of a series: its name, its topic and company where it has them, further labels.
+
+    A sign that no name of a label may have becomes `_`, as in Prometheus.
+    """
     own = {"alertname": NAME, "topic": seen.series.topic, "company": seen.series.company}
     kept = {name: value for name, value in own.items() if value != EVERYTHING}
-    return {**{name: value for name, value in seen.labels.items() if value and name != "severity"}, **kept}
+    further = {re.sub(r"\W|^(?=\d)", "_", name, flags=re.ASCII): value for name, value in seen.labels.items() if value}
+    return {**{name: value for name, value in further.items() if name != "severity"}, **kept}
 
 
 def _added(alert: Alert, seen: Seen, rules: Rules) -> Alert:

@@ -330,7 +330,8 @@ class Dispatcher:
         group_key = f"{route.name}:{key[1]}"
         sent = body(Group(route.receiver, group_key, group.labels, told.most), said, self.routing.external_url)
         ids = tuple(f"{alert.id} {alert.status}" for alert in said)
-        made = hashlib.sha256("\n".join([route.receiver, key[0], group_key, repr(now), *ids]).encode()).hexdigest()
+        said_all = "\n".join([route.receiver, key[0], group_key, repr(now), *ids])
+        made = hashlib.sha256(said_all.encode("utf-8", errors="replace")).hexdigest()
         return Notice(made[:32], route.receiver, now, group_key, str(sent["status"]), tuple(a.id for a in said), sent)
 
     def _wake(self, key: Key, group: _Group, now: float) -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from metier.apps.monitor.patterns import pattern
 from metier.errors import RecipeError
@@ -72,6 +73,31 @@ def parse(text: str) -> tuple[Matcher, ...]:
         pieces = pieces[:-1]  # one comma may come last
     found = tuple(_one(piece) for piece in pieces) if inside.strip() else ()
     return found
+
+
+def as_json(matchers: Sequence[Matcher]) -> list[dict[str, Any]]:
+    """Matchers as the API of Alertmanager writes them; see `from_json`."""
+    return [
+        {
+            "name": one.name,
+            "value": one.value,
+            "isRegex": one.operator.endswith("~"),
+            "isEqual": not one.operator.startswith("!"),
+        }
+        for one in matchers
+    ]
+
+
+def from_json(plain: Any) -> tuple[Matcher, ...]:
+    """The matchers that `as_json` wrote, or a client did. Raises `RecipeError` for what is none."""
+    found = []
+    for one in plain if isinstance(plain, list) else [plain]:
+        name, value = (one.get("name"), one.get("value")) if isinstance(one, dict) else (None, None)
+        if not isinstance(name, str) or not NAME.fullmatch(name) or not isinstance(value, str):
+            raise _wrong(str(one))
+        equal, regex = one.get("isEqual", True) is not False, one.get("isRegex", False) is True
+        found.append(Matcher(name, value, {(1, 0): "=", (0, 0): "!=", (1, 1): "=~", (0, 1): "!~"}[equal, regex]))
+    return tuple(found)
 
 
 def group_name(matchers: Sequence[Matcher]) -> str:
