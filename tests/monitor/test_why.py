@@ -122,3 +122,16 @@ def test_terms_of_both_languages(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_alert_without_stories_has_evidence_too() -> None:
     found = evidence(replace(case(), stories=(), signals=()))
     assert found["words"] == [] and found["stories"] == {} and found["detectors"][0]["name"] == "burst"
+
+
+def test_what_is_infinite_is_left_out() -> None:
+    given = case()
+    signals = [
+        replace(one, statistic={"cusum": math.inf, "burst": 1.0}, threshold={"burst": math.inf})
+        for one in given.signals
+    ]
+    alert = Book(Rules()).observe(Seen(SeriesKey("fraud"), signals[-1], 10 * STEP))
+    assert alert
+    found = evidence(replace(given, alert=alert, signals=signals))
+    json.dumps([found, alert.to_json()], allow_nan=False)
+    assert found["detectors"] == [{"name": "burst", "statistic": 1.0, "threshold": 0.0, "at": 0.0, "firing": False}]

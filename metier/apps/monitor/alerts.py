@@ -8,6 +8,7 @@ alert stays on for `keep` quiet ticks, and one that comes back within `reopen` i
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -221,11 +222,16 @@ def _added(alert: Alert, seen: Seen, rules: Rules) -> Alert:
         detector=found.detector,
         sources=found.sources,
         watched=found.watched,
-        statistic=dict(seen.signal.statistic),
-        threshold=dict(seen.signal.threshold),
+        statistic=finite(seen.signal.statistic),
+        threshold=finite(seen.signal.threshold),
         quiet=0,
         updated_at=seen.end,
     )
+
+
+def finite(values: Mapping[str, float]) -> dict[str, float]:
+    """The values that are numbers: JSON knows no other, and a detector that never fires has an infinite threshold."""
+    return {name: float(value) for name, value in sorted(values.items()) if math.isfinite(value)}
 
 
 def _held(alert: Alert, seen: Seen, rules: Rules) -> Alert:

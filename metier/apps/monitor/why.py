@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from metier.apps.monitor.alerts import Alert
+from metier.apps.monitor.alerts import Alert, finite
 from metier.apps.monitor.item import Signal, Tick
 from metier.apps.monitor.odds import PRIOR, Odd, compare, counted, cutter, terms
 from metier.types import NOTHING
@@ -165,21 +165,22 @@ def _counts(ticks: Sequence[Tick], signals: Sequence[Signal]) -> list[dict[str, 
         signal = said.get(tick.start)
         if signal is not None:
             row |= {name: round(getattr(signal, name), 4) for name in ("expected", "low", "high")}
-            row["statistic"] = {name: round(value, 4) for name, value in sorted(signal.statistic.items())}
-            row["threshold"] = {name: round(value, 4) for name, value in sorted(signal.threshold.items())}
+            row["statistic"] = {name: round(value, 4) for name, value in finite(signal.statistic).items()}
+            row["threshold"] = {name: round(value, 4) for name, value in finite(signal.threshold).items()}
             row["firing"] = list(signal.firing)
         found.append(row)
     return found
 
 
 def _detectors(alert: Alert, signals: Sequence[Signal]) -> list[dict[str, Any]]:
-    """Of each detector the highest statistic since it fired, its threshold there, and whether it fired."""
+    """Of each detector the highest statistic, its threshold there (0: none), and whether it fired."""
     highest: dict[str, tuple[float, float, float]] = {}
     fired = {name for signal in signals for name in signal.firing}
     for signal in signals:
-        for name, value in signal.statistic.items():
+        bounds = finite(signal.threshold)
+        for name, value in finite(signal.statistic).items():
             if name not in highest or value > highest[name][0]:
-                highest[name] = (value, signal.threshold.get(name, 0.0), signal.start)
+                highest[name] = (value, bounds.get(name, 0.0), signal.start)
     for name, value in alert.statistic.items():
         highest.setdefault(name, (value, alert.threshold.get(name, 0.0), alert.updated_at))
     return [
