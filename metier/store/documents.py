@@ -27,6 +27,8 @@ class StoredDocument:
         subject: the person or customer whose text it is, by whose id it can be erased.
         number: the place in the order of arrival; given by the store.
         erased: when the text was erased.
+        tick: the start of the tick that it counts in; none where it came too late for any.
+        vector: of its meaning, as its app packs it.
     """
 
     id: str
@@ -44,6 +46,8 @@ class StoredDocument:
     subject: str | None = None
     number: int | None = None
     erased: float | None = None
+    tick: float | None = None
+    vector: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +97,14 @@ def get(connection: Connection, id: str) -> StoredDocument | None:
 
 
 def many(connection: Connection, ids: Iterable[str]) -> dict[str, StoredDocument]:
-    """The documents with these ids, those that are there."""
-    return {
-        found.id: found
+    """The documents with these ids, those that are there, in the order of the ids."""
+    ids = list(ids)
+    found = {
+        one.id: one
         for part in bulk.parts(ids)
-        for found in _each(connection, select(documents).where(documents.c.id.in_(part)))
+        for one in _each(connection, select(documents).where(documents.c.id.in_(part)))
     }
+    return {id: found[id] for id in ids if id in found}
 
 
 def arrived(connection: Connection, after: int = 0, limit: int | None = None) -> Iterator[StoredDocument]:
@@ -137,13 +143,52 @@ def of_story(connection: Connection, story: str, limit: int | None = None) -> li
     return list(_each(connection, statement))
 
 
+def latest(connection: Connection) -> float | None:
+    """The latest time of any document."""
+    found: float | None = connection.execute(select(func.max(documents.c.time))).scalar_one()
+    return found
+
+
+def since(connection: Connection, time: float) -> Iterator[StoredDocument]:
+    """The documents whose time is not before `time`, in the order of arrival."""
+    return _each(connection, select(documents).where(documents.c.time >= time).order_by(documents.c.number))
+
+
+def counted(
+    connection: Connection, start: float, end: float, companies: Iterable[str] | None = None, limit: int = 20_000
+) -> list[StoredDocument]:
+    """First documents of stories that count in the ticks that start at `start` or later and before `end`.
+
+    Args:
+        connection: of `Store.read` or `Store.write`.
+        start: seconds since 1970, UTC.
+        end: likewise.
+        companies: only those that name one of these.
+        limit: the latest so many.
+
+    Returns the documents in the order of arrival.
+    """
+    statement = select(documents).where(documents.c.tick >= start, documents.c.tick < end)
+    statement = statement.where(documents.c.id == documents.c.story)
+    if companies is not None:
+        named = select(mentions.c.document).where(mentions.c.company.in_(sorted(companies)))
+        statement = statement.where(documents.c.id.in_(named))
+    return list(_each(connection, statement.order_by(documents.c.number.desc()).limit(limit)))[::-1]
+
+
+def version_of(connection: Connection, start: float, end: float) -> str:
+    """The run that understood the latest document that counts in these ticks; empty where there is none."""
+    statement = select(documents.c.version).where(documents.c.tick >= start, documents.c.tick < end)
+    return connection.execute(statement.order_by(documents.c.number.desc()).limit(1)).scalar() or ""
+
+
 def count(connection: Connection) -> int:
     """How many documents there are."""
     return int(connection.execute(select(func.count()).select_from(documents)).scalar_one())
 
 
 def _each(connection: Connection, statement: Any) -> Iterator[StoredDocument]:
-    yield from bulk.read_each(StoredDocument, connection.execute(statement, execution_options={"yield_per": 1000}))
+    yield from bulk.read_each(StoredDocument, connection, statement)
 
 
 # -- companies ---------------------------------------------------------------------------------------------------

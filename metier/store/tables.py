@@ -67,7 +67,10 @@ documents = Table(
     Column("story", Key),
     Column("subject", Key),  # the person or customer whose text it is, where it is somebody's
     Column("erased", Real),
+    Column("tick", Real),  # the start of the one that it counts in; none where it came too late
+    Column("vector", Packed),
     Index(None, "time", "id"),
+    Index(None, "tick"),
     Index(None, "story"),
     Index(None, "subject"),
     sqlite_autoincrement=True,
@@ -141,6 +144,7 @@ ticks = Table(
     _number("heat"),
     _number("total"),
     _flag("open", True),
+    Column("signal", Json),
     Index(None, "start"),
     sqlite_with_rowid=False,
 )
@@ -199,6 +203,21 @@ silences = Table(
     _text("by"),
     _text("comment"),
     Index(None, "ends"),
+)
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Key, primary_key=True),
+    _key("receiver"),
+    Column("body", Json, nullable=False),
+    Column("alerts", Json),
+    _time("at"),
+    _key("state"),
+    _number("tries"),
+    _real("again"),
+    Column("sent", Real),
+    _text("fault"),
+    Index(None, "state", "receiver", "at"),
 )
 watchlists = Table(
     "watchlists",

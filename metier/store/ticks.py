@@ -16,7 +16,10 @@ COUNTS = ("stories", "negatives", "uncertain", "sentiment", "heat", "total")
 
 @dataclass(frozen=True, slots=True)
 class StoredTick:
-    """The counts of one series in one tick; the words are those of the monitor's `Tick`."""
+    """The counts of one series in one tick; the words are those of the monitor's `Tick`.
+
+    `signal` is what the detectors said of it, as JSON has it.
+    """
 
     topic: str
     company: str
@@ -28,6 +31,7 @@ class StoredTick:
     heat: int = 0
     total: int = 0
     open: bool = True
+    signal: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +62,14 @@ def of_series(connection: Connection, topic: str, company: str, start: float, en
     """The ticks of one series that start at `start` or later and before `end`, in order."""
     statement = select(ticks).where(ticks.c.topic == topic, ticks.c.company == company)
     statement = statement.where(ticks.c.start >= start, ticks.c.start < end).order_by(ticks.c.start)
-    return list(bulk.read_each(StoredTick, connection.execute(statement)))
+    return list(bulk.read_each(StoredTick, connection, statement))
 
 
 def between(connection: Connection, start: float, end: float) -> Iterator[StoredTick]:
     """The ticks of all series that start at `start` or later and before `end`, by series and time."""
     statement = select(ticks).where(ticks.c.start >= start, ticks.c.start < end)
     statement = statement.order_by(ticks.c.topic, ticks.c.company, ticks.c.start)
-    yield from bulk.read_each(StoredTick, connection.execute(statement, execution_options={"yield_per": 5000}))
+    yield from bulk.read_each(StoredTick, connection, statement, 5000)
 
 
 def span(connection: Connection) -> tuple[float, float] | None:
@@ -93,7 +97,7 @@ def remember(connection: Connection, found: Mapping[tuple[str, str], State]) -> 
 def remembered(connection: Connection) -> Iterator[tuple[tuple[str, str], State]]:
     """The state of every series `(topic, company)`, in their order."""
     statement = select(series).order_by(series.c.topic, series.c.company)
-    for row in connection.execute(statement, execution_options={"yield_per": 1000}):
+    for row in bulk.streamed(connection, statement):
         yield (row.topic, row.company), bulk.read_as(State, row)
 
 

@@ -1,18 +1,22 @@
 """Documents into ticks, by the documents' own time: a tick closes when the stream has passed its end.
 
 The watermark is the latest time of any document less the lateness that is allowed. What comes for a tick that is open
-counts there, whatever the order; what comes later is kept and shown, and counts no more.
+counts there, whatever the order. What comes later, as feeds do that are slow, counts in the first tick that is open, as
+long as it is not later than a grace; what is older still, an archive that is filled up, is kept and counts nowhere.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
-from metier.apps.monitor.item import EVERYTHING, SeriesKey, Tick, Understood
+from metier.apps.monitor.item import SeriesKey, Tick, Understood
+from metier.types import NOTHING
 
+Companies = Mapping[str, Sequence[str]]
+"""The companies that a document counts for, parents among them; of each, those that it names."""
 IDLE = 96
 """Empty ticks in a row that are told one by one; a longer silence is left out, for it is a gap whatever its length."""
 
@@ -28,11 +32,15 @@ class Voices:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A tick that is over: its counts by series (series without a document are left out) and the stream's stories."""
+    """A tick that is over: its counts by series, the stream's stories, and how many sources told the negative ones.
+
+    Series without a document are left out.
+    """
 
     start: float
     ticks: Mapping[SeriesKey, Tick]
     total: int
+    sources: Mapping[SeriesKey, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -42,6 +50,7 @@ class _Open:
     ticks: dict[SeriesKey, Tick] = field(default_factory=dict)
     total: int = 0
     changed: set[SeriesKey] = field(default_factory=set)
+    sources: dict[SeriesKey, set[str]] = field(default_factory=dict)
 
 
 class Counter:
@@ -50,12 +59,15 @@ class Counter:
     Args:
         tick: seconds.
         lateness: seconds by which documents may come out of order.
+        grace: seconds by which a document may be late for the first open tick and count there.
         voices: what is negative.
         crossed: whether topic and company together are a series, too.
     """
 
-    def __init__(self, tick: float, lateness: float, voices: Voices | None = None, crossed: bool = True) -> None:
-        self.tick, self.lateness, self.crossed = tick, lateness, crossed
+    def __init__(
+        self, tick: float, lateness: float, grace: float = 0.0, voices: Voices | None = None, crossed: bool = True
+    ) -> None:
+        self.tick, self.lateness, self.grace, self.crossed = tick, lateness, grace, crossed
         self.voices = voices or Voices()
         self.watermark = -math.inf
         self.begin = math.nan
@@ -85,55 +97,55 @@ class Counter:
 
     def _closed(self, start: float, kept: _Open) -> Closed:
         ticks = {series: replace(tick, total=kept.total) for series, tick in kept.ticks.items()}
-        return Closed(start, ticks, kept.total)
+        return Closed(start, ticks, kept.total, {series: len(names) for series, names in kept.sources.items()})
 
     # -- counts ------------------------------------------------------------------------------------------------------
-    def count(self, understood: Understood, new: bool, companies: Iterable[str]) -> bool:
-        """Counts a document in its tick; whether it could: not where its tick is closed.
+    def count(self, understood: Understood, new: bool, companies: Companies = NOTHING) -> float | None:
+        """Counts a document; the start of the tick that it counts in, `None` where it came too late for any.
 
         Args:
             understood: the document.
             new: whether it begins a story; a copy raises the heat alone.
-            companies: that it counts for, parents among them.
+            companies: that it counts for, parents among them; of each, those that it names.
         """
-        start = self.start_of(understood.item.time)
-        if start < self.begin:
-            return False
+        if understood.item.time < self.begin - self.grace:
+            return None
+        start = max(self.begin, self.start_of(understood.item.time))
         kept = self._open.setdefault(start, _Open())
         kept.total += new
         for series in self.series_of(understood, companies):
-            label, score, tone = self._voice(understood, series.company)
+            label, score, tone = self._voice(understood, companies.get(series.company, ()))
             sure = score >= self.voices.floor
+            bad = sure and label in self.voices.negative
             before = kept.ticks.get(series, Tick(start))
             kept.ticks[series] = replace(
                 before,
                 heat=before.heat + 1,
                 stories=before.stories + new,
-                negatives=before.negatives + (new and sure and label in self.voices.negative),
+                negatives=before.negatives + (new and bad),
                 uncertain=before.uncertain + (new and not sure),
                 sentiment=before.sentiment + (tone if new else 0.0),
             )
             kept.changed.add(series)
-        return True
+            if bad:
+                kept.sources.setdefault(series, set()).add(understood.item.source)
+        return start
 
-    def series_of(self, understood: Understood, companies: Iterable[str]) -> list[SeriesKey]:
+    def series_of(self, understood: Understood, companies: Companies) -> list[SeriesKey]:
         """Everything, each topic that is sure, each company, and each of both together."""
         topics = [str(one.label) for one in understood.topics if not one.abstain]
-        named = list(dict.fromkeys(companies))
-        crossed = [SeriesKey(topic, company) for topic in topics for company in named] if self.crossed else []
+        crossed = [SeriesKey(topic, company) for topic in topics for company in companies] if self.crossed else []
         return [
             SeriesKey(),
             *(SeriesKey(topic=topic) for topic in topics),
-            *(SeriesKey(company=company) for company in named),
+            *(SeriesKey(company=company) for company in companies),
             *crossed,
         ]
 
-    def _voice(self, understood: Understood, company: str) -> tuple[str, float, float]:
-        """Label, score and tone (-1 to 1) of what is said: of the company, where that is known; else of everything."""
-        said = understood.sentiment
-        own = [one.sentiment for one in understood.mentions if one.company == company and one.sentiment is not None]
-        if company != EVERYTHING and own:
-            said = max(own, key=lambda one: one.score)
+    def _voice(self, understood: Understood, companies: Sequence[str]) -> tuple[str, float, float]:
+        """Label, score and tone (-1 to 1) of what is said of the companies, where that is known; else of everything."""
+        own = [one.sentiment for one in understood.mentions if one.company in companies and one.sentiment is not None]
+        said = max(own, key=lambda one: one.score) if own else understood.sentiment
         return str(said.label), said.score, self.tone(said.probabilities, str(said.label), said.score)
 
     def tone(self, probabilities: Mapping[str, float], label: str, score: float) -> float:
@@ -156,14 +168,27 @@ class Counter:
         return {
             "watermark": None if math.isinf(self.watermark) else self.watermark,
             "begin": None if math.isnan(self.begin) else self.begin,
-            "totals": {str(start): kept.total for start, kept in self._open.items()},
+            "open": [
+                {
+                    "start": start,
+                    "total": kept.total,
+                    "sources": [[*astuple(series), *sorted(names)] for series, names in sorted(kept.sources.items())],
+                }
+                for start, kept in self._open.items()
+            ],
         }
 
     def restore(self, state: Mapping[str, Any], rows: Iterable[tuple[SeriesKey, Tick]]) -> None:
         """Goes on from a state and the stored counts of the ticks that were open."""
         self.watermark = -math.inf if state["watermark"] is None else state["watermark"]
         self.begin = math.nan if state["begin"] is None else state["begin"]
-        self._open = {float(start): _Open(total=total) for start, total in state["totals"].items()}
+        self._open = {
+            one["start"]: _Open(
+                total=one["total"],
+                sources={SeriesKey(topic, company): set(names) for topic, company, *names in one["sources"]},
+            )
+            for one in state["open"]
+        }
         for series, tick in rows:
             if tick.start in self._open:
                 self._open[tick.start].ticks[series] = replace(tick, total=0)

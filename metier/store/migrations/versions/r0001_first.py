@@ -66,10 +66,10 @@ def _incoming() -> None:
     op.create_table(
         "documents", _number(), _key("id"), _text("source"), _text("text"), *_real("time", "received"), _text("url"),
         _text("language"), *_json("meta"), _text("version"), *_json("topics", "sentiment"), _key("story", null=True),
-        _key("subject", null=True), *_real("erased", null=True),
+        _key("subject", null=True), *_real("erased", "tick", null=True), sa.Column("vector", sa.LargeBinary()),
         sa.UniqueConstraint("id", name="uq_documents_id"), sqlite_autoincrement=True,
     )  # fmt: skip
-    for columns in (("time", "id"), ("story",), ("subject",)):
+    for columns in (("time", "id"), ("tick",), ("story",), ("subject",)):
         _index("documents", *columns)
     op.create_table(
         "stories", _key("id", primary=True), _key("document", null=True), *_real("first", "last"), *_whole("heat"),
@@ -100,7 +100,8 @@ def _counted() -> None:
     op.create_table(
         "ticks", _key("topic", primary=True), _key("company", primary=True),
         sa.Column("start", REAL, primary_key=True), *_whole("stories", "negatives", "uncertain"),
-        *_real("sentiment", default="0"), *_whole("heat", "total"), _flag("open"), sqlite_with_rowid=False,
+        *_real("sentiment", default="0"), *_whole("heat", "total"), _flag("open"), *_json("signal"),
+        sqlite_with_rowid=False,
     )  # fmt: skip
     _index("ticks", "start")
     for table, keys in (("series", ("topic", "company")), ("stages", ("name",))):
@@ -124,6 +125,12 @@ def _said() -> None:
         _text("comment"),
     )  # fmt: skip
     _index("silences", "ends")
+    op.create_table(
+        "notices", _key("id", primary=True), _key("receiver"), *_json("body", null=False), *_json("alerts"),
+        *_real("at"), _key("state"), *_whole("tries"), *_real("again", default="0"), *_real("sent", null=True),
+        _text("fault"),
+    )  # fmt: skip
+    _index("notices", "state", "receiver", "at")
     op.create_table(
         "watchlists", _key("id", primary=True), _text("name"), _key("owner"),
         *_json("topics", "companies", null=False), *_real("at"),

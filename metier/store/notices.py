@@ -1,0 +1,75 @@
+"""The outbox: notices are stored with the alerts that they tell of, sent later, and marked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, func, select, update
+
+from metier.store import bulk
+from metier.store.tables import notices
+
+WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredNotice:
+    """A notice.
+
+    Args:
+        id: the same notice stored twice is sent once.
+        receiver: whom it is for, by name.
+        body: what is sent, as JSON has it.
+        at: when it was stored, seconds since 1970, UTC, like all times.
+        alerts: the ids of those that it tells of.
+        state: `waiting`, `sent` or `failed`.
+        tries: how often it was tried.
+        again: not to be tried before.
+        sent: when it was taken.
+        fault: of the last try.
+    """
+
+    id: str
+    receiver: str
+    body: Any
+    at: float
+    alerts: Sequence[str] = field(default_factory=tuple)
+    state: str = WAITING
+    tries: int = 0
+    again: float = 0.0
+    sent: float | None = None
+    fault: str = ""
+
+
+def add(connection: Connection, found: Iterable[StoredNotice]) -> None:
+    """Stores notices; those that are there stay as they are."""
+    bulk.add(connection, notices, bulk.columns_of(found))
+
+
+def waiting(connection: Connection, receiver: str, limit: int = 50) -> list[StoredNotice]:
+    """The unsent notices of a receiver, the oldest first.
+
+    Where several processes send, each takes those that no other holds (`FOR UPDATE SKIP LOCKED` on PostgreSQL), for as
+    long as its transaction lasts.
+    """
+    statement = select(notices).where(notices.c.state == WAITING, notices.c.receiver == receiver)
+    statement = statement.order_by(notices.c.at, notices.c.id).limit(limit)
+    if connection.dialect.name == "postgresql" and not connection.get_execution_options().get("postgresql_readonly"):
+        statement = statement.with_for_update(skip_locked=True)
+    return list(bulk.read_each(StoredNotice, connection, statement))
+
+
+def mark(connection: Connection, notice: StoredNotice) -> None:
+    """Writes down what became of a notice."""
+    values = {
+        "state": notice.state, "tries": notice.tries, "again": notice.again, "sent": notice.sent, "fault": notice.fault,
+    }  # fmt: skip
+    connection.execute(update(notices).where(notices.c.id == notice.id).values(**values))
+
+
+def counts(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many notices there are, by receiver and state."""
+    statement = select(notices.c.receiver, notices.c.state, func.count()).group_by(notices.c.receiver, notices.c.state)
+    return {(receiver, state): count for receiver, state, count in connection.execute(statement)}
