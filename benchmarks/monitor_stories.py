@@ -374,7 +374,7 @@ def speed(stories: int = 100_000, documents: int = 10_000, seed: int = 13) -> di
 def run(documents: int = 10_000) -> dict[str, Any]:
     """The half that chose nothing; the other one beside it."""
     return {
-        "thresholds": {name: getattr(StorySettings(), name) for name in ("sure", "doubtful", "alone", "shortest")},
+        "thresholds": {name: getattr(StorySettings(), name) for name in ("sure", "doubtful", "shortest")},
         "test": quality(TEST),
         "development": quality(DEVELOPMENT),
         "speed": speed(documents=documents),

@@ -61,7 +61,8 @@ CASES = [
     ("BRK.A and (BRK/B)", [("berkshire", "(BRK/B)", "ticker")]),
     ("Microsft cuts jobs", [("microsoft", "Microsft", "fuzzy")]),
     ("Micros cuts jobs", []),
-    ("J.P. Morgan's loan, JP Morgan's bond", [("jpmorgan", "J.P. Morgan", "alias"), ("jpmorgan", "JP Morgan", "alias")]),
+    ("J.P. Morgan's loan, JP Morgan's bond", [("jpmorgan", "J.P. Morgan", "alias"),
+                                               ("jpmorgan", "JP Morgan", "alias")]),
     ("AT&T sues", [("att", "AT&T", "name")]),
     ("Ebay and ebay", [("ebay", "Ebay", "name"), ("ebay", "ebay", "name")]),
     ("Ge falls, GE rises", [("ge", "GE", "alias")]),
@@ -121,7 +122,7 @@ def test_a_headline_in_capitals(companies):
 
 
 def test_warnings_name_homonyms():
-    warnings = Companies(ROWS + [Company("x", "X", (), ("JPM",))]).warnings
+    warnings = Companies([*ROWS, Company("x", "X", (), ("JPM",))]).warnings
     assert [line for line in warnings if "'Delta'" in line] and [line for line in warnings if "'平安'" in line]
     assert [line for line in warnings if "JPM" in line] and [line for line in warnings if "too short" in line]
 
@@ -129,7 +130,8 @@ def test_warnings_name_homonyms():
 @pytest.mark.parametrize(
     ("name", "short"),
     [("Apple Inc.", "Apple"), ("Tiffany & Co", "Tiffany"), ("BP plc", "BP"), ("Siemens AG", "Siemens"),
-     ("Group Ltd", "Group"), ("Inc", "Inc"), ("腾讯控股有限公司", "腾讯"), ("中国平安保险(集团)股份有限公司", "中国平安保险"),
+     ("Group Ltd", "Group"), ("Inc", "Inc"), ("腾讯控股有限公司", "腾讯"),
+     ("中国平安保险(集团)股份有限公司", "中国平安保险"),
      ("宝钢股份", "宝钢"), ("集团公司", "集团")],
 )  # fmt: skip
 def test_legal_forms(name, short):

@@ -26,7 +26,8 @@ def test_a_table_is_read(tmp_path):
 
 
 def test_all_mistakes_are_told_with_their_lines(tmp_path):
-    text = "id,name,aliases,ticker,parent\na,A One,,,\na,A Two,,,\n,Nameless,,,\nb,,,,\nc,C Corp,,,aa\nd,D,,\ne,E Corp,,,f\nf,F Corp,,,e\n"
+    rows = ("a,A One,,,", "a,A Two,,,", ",Nameless,,,", "b,,,,", "c,C Corp,,,aa", "d,D,,", "e,E,,,f", "f,F,,,e")
+    text = "\n".join(("id,name,aliases,ticker,parent", *rows))
     with pytest.raises(DataError) as told:
         Companies.read(written(tmp_path, text))
     said = str(told.value)

@@ -1,4 +1,4 @@
-"""How alike two headlines are: what wires and sites hang on them is nothing, one number or one name is another story."""
+"""How alike two headlines are: what wires and sites hang on them is nothing, one number is another story."""
 
 import time
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from metier.apps.monitor.wording import LONGEST, alike, bare, wording
 
-SURE, ALONE = 0.8, 0.7
+SURE = 0.7
 
 
 def similarity(one, other):
@@ -50,17 +50,17 @@ def test_what_a_wire_or_a_site_adds_is_nothing(one, other):
 
 @pytest.mark.parametrize(("one", "other"), NEAR)
 def test_an_edited_headline_is_a_copy(one, other):
-    assert wording(one).key != wording(other).key and similarity(one, other) >= ALONE
+    assert wording(one).key != wording(other).key and similarity(one, other) >= SURE
 
 
 @pytest.mark.parametrize(("one", "other"), OTHER)
 def test_another_number_name_period_or_direction_is_no_copy(one, other):
-    assert similarity(one, other) < ALONE
+    assert similarity(one, other) < SURE
 
 
 def test_an_article_may_have_some_words_and_one_number_changed():
     words = [f"word{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(200)]
-    words[5:105:10] = [str(100 + i) for i in range(10)]
+    words[5:105:5] = [str(100 + i) for i in range(20)]
     edited = ["changed" if i in (40, 90) else word for i, word in enumerate(words)]
     edited[15] = "7"
     assert similarity(" ".join(words), " ".join(edited)) >= SURE

@@ -283,7 +283,8 @@ def _words(text: str) -> set[str]:
 def _cased(words: Sequence[Token], entry: Entry, shouted: bool, beginning: bool) -> str:
     """Whether words in this case can be a name: `yes`, `unclear`, or empty for no.
 
-    A name that begins with a capital wants one in the text (Apple, not apple), one of few capitals alone all of them (GE).
+    A name that begins with a capital wants one in the text (Apple, not apple), one of few capitals
+    alone all of them (GE).
     In a text of capitals alone, and in the first word, case says nothing: an ordinary word is unclear there.
     """
     name = entry.surface

@@ -78,8 +78,8 @@ def tokens(text: str) -> list[Token]:
 
 
 def joined(text: str, one: Token, other: Token) -> bool:
-    """Whether two neighbouring words can be of one name: nothing but blanks, hyphens or an apostrophe between them; before
-    a legal form a comma, too, and a full stop after an abbreviation (`St. James`)."""
+    """Whether two neighbouring words can be of one name: nothing but blanks, hyphens or an apostrophe between them;
+    before a legal form a comma, too, and a full stop after an abbreviation (`St. James`)."""
     if one.han or other.han:
         return one.end == other.start or (one.han != other.han and text[one.end : other.start] == " ")
     loose = other.word in LEGAL or (len(one.word) <= 3 and "," not in text[one.end : other.start])

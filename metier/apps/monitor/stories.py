@@ -31,25 +31,23 @@ class StorySettings:
             later is a story of its own.
         limit: different texts that are remembered at most; beyond it those are forgotten that would be first anyway.
         sure: similarity (`wording.alike`) from which a text is a copy.
-        doubtful: similarity under which it is none. Between the two the vectors decide.
+        doubtful: similarity under which it is none. Between the two the vectors decide; without them it is none, too.
         cosine: of the vectors, from which a doubtful text is a copy.
-        alone: similarity from which a doubtful text is a copy where one of the two has no vector.
         shortest: words (two Chinese characters are one) under which only the same text is a copy.
     """
 
     window: float = 3 * 86_400.0
     limit: int = 120_000
-    sure: float = 0.8
+    sure: float = 0.7
     doubtful: float = 0.5
     cosine: float = 0.9
-    alone: float = 0.7
     shortest: float = 3.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.doubtful <= self.alone <= self.sure <= 1:
+        if not 0 < self.doubtful <= self.sure <= 1:
             raise RecipeError(
-                f"Stories have doubtful = {self.doubtful:g}, alone = {self.alone:g}, sure = {self.sure:g}.",
-                expected="0 < doubtful <= alone <= sure <= 1",
+                f"Stories have doubtful = {self.doubtful:g} and sure = {self.sure:g}.",
+                expected="0 < doubtful <= sure <= 1",
             )
         if not self.window > 0 or self.limit < 1:
             raise RecipeError(
@@ -230,7 +228,7 @@ class Stories:
         if similarity >= self.settings.sure:
             return "near"
         if vector is None or text is None or text.vector is None:
-            return "near" if similarity >= self.settings.alone else ""
+            return ""
         return "vector" if cosine(vector, text.vector) >= self.settings.cosine else ""
 
     def _pass(self, time: float) -> None:

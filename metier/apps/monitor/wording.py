@@ -39,9 +39,9 @@ SUBSTITUTED = 0.7
 """What is left of the similarity of texts of which one has other words in the place of some."""
 ALLOWED = 0.025
 """The share of words that an edited article may have other ones for."""
-CONTRADICTED = 0.12
+CONTRADICTED = 0.08
 """The share of the numbers (or of the directions) of a text that another one may have differently."""
-LEAD = 4
+LEAD = 3
 """So many words that say something are the beginning that a text is known by, whatever comes after it."""
 COMMON = 0.25
 """The weight of a word such as `the`."""
@@ -221,7 +221,7 @@ def _tversky(common: float, mine: float, theirs: float) -> float:
 
 
 def _moved(mine: set[str], theirs: set[str]) -> float:
-    """How many pairs of Chinese characters are there in both, torn apart: by a character more or less, or another order."""
+    """How many pairs of Chinese characters both have, torn apart by a character more or less, or by another order."""
     return (_signs(mine) & _signs(theirs)).total() / 2
 
 
