@@ -106,7 +106,7 @@ def listing(connection: Connection, wanted: Wanted | None = None, limit: int | N
         statement = statement.where(alerts.c.since < wanted.end)
     if wanted.before is not None:
         statement = statement.where(tuple_(alerts.c.since, alerts.c.id) < tuple_(*wanted.before))
-    return list(bulk.read_each(StoredAlert, connection.execute(statement)))
+    return list(bulk.read_each(StoredAlert, connection, statement))
 
 
 def acknowledge(connection: Connection, id: str, who: str, at: float) -> None:
@@ -157,7 +157,7 @@ def silenced(connection: Connection, now: float | None = None) -> list[Silence]:
     statement = select(silences).order_by(silences.c.ends.desc(), silences.c.id)
     if now is not None:
         statement = statement.where(silences.c.starts <= now, silences.c.ends > now)
-    return list(bulk.read_each(Silence, connection.execute(statement)))
+    return list(bulk.read_each(Silence, connection, statement))
 
 
 def unsilence(connection: Connection, id: str, now: float) -> None:
@@ -214,7 +214,7 @@ def watched(connection: Connection, owner: str | None = None) -> list[Watchlist]
     statement = select(watchlists).order_by(watchlists.c.name, watchlists.c.id)
     if owner is not None:
         statement = statement.where(watchlists.c.owner == owner)
-    return list(bulk.read_each(Watchlist, connection.execute(statement)))
+    return list(bulk.read_each(Watchlist, connection, statement))
 
 
 def unwatch(connection: Connection, id: str) -> None:
@@ -241,7 +241,7 @@ def missed_events(connection: Connection, start: float | None = None, end: float
         statement = statement.where(missed.c.starts >= start)
     if end is not None:
         statement = statement.where(missed.c.starts < end)
-    return list(bulk.read_each(Missed, connection.execute(statement)))
+    return list(bulk.read_each(Missed, connection, statement))
 
 
 def withdraw(connection: Connection, id: str) -> None:

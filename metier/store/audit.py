@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, text
 
+from metier.store import bulk
 from metier.store.columns import canonical, clean
 from metier.store.tables import audit
 from metier.types import NOTHING
@@ -82,7 +83,7 @@ def verify(connection: Connection, noted: tuple[int, str] | None = None) -> int 
         noted: a `head` that was noted earlier: where it is not in the log any more, its number is the answer.
     """
     expected, previous = 1, START
-    for row in connection.execute(select(audit).order_by(audit.c.number), execution_options={"yield_per": 1000}):
+    for row in bulk.streamed(connection, select(audit).order_by(audit.c.number)):
         content = {name: row._mapping[name] for name in audit.c.keys()}  # noqa: SIM118 (a collection, no mapping)
         if row.number != expected or row.previous != previous or row.hash != _hash(content):
             return expected

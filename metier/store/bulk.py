@@ -9,7 +9,7 @@ from itertools import islice
 from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Result, Row, Table, UniqueConstraint, bindparam, func, select
+from sqlalchemy import Connection, Row, Select, Table, UniqueConstraint, bindparam, func, select
 
 MANY = 500
 """Rows, or ids, of one statement: SQLite takes 32,766 values at a time."""
@@ -88,11 +88,13 @@ def _execute(connection: Connection, table: Table, rows: Sequence[Mapping[str, A
 def _new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The rows whose key is not there, each key once."""
     key = table.c[_keys(table)[0]]
-    first = {row[key.name]: row for row in reversed(rows)}
+    first: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        first.setdefault(row[key.name], row)
     for part in parts(list(first)):
         for there in connection.execute(select(key).where(key.in_(part))).scalars():
             del first[there]
-    return list(reversed(first.values()))
+    return list(first.values())
 
 
 @cache
@@ -137,12 +139,18 @@ def columns_of(values: Iterable[Any], *left_out: str) -> Iterator[dict[str, Any]
         yield dict(zip(names, get(value), strict=True))
 
 
-def read_each(kind: type[T], result: Result[Any]) -> Iterator[T]:
-    """The rows of a result as dataclasses; columns that these have no field for are left out."""
-    there = list(result.keys())
+def streamed(connection: Connection, statement: Select[Any], size: int = 1000) -> Iterator[Row[Any]]:
+    """The rows of a query, `size` of them in memory at a time; who stops early leaves nothing open."""
+    with connection.execute(statement, execution_options={"yield_per": size}) as result:
+        yield from result
+
+
+def read_each(kind: type[T], connection: Connection, statement: Select[Any], size: int = 1000) -> Iterator[T]:
+    """The rows of a query as dataclasses, likewise; columns that these have no field for are left out."""
+    there = [column.name for column in statement.selected_columns]
     names = [name for name in kind.__dataclass_fields__ if name in there]  # type: ignore[attr-defined]
     get = itemgetter(*[there.index(name) for name in names])
-    for row in result:
+    for row in streamed(connection, statement, size):
         yield kind(**dict(zip(names, get(row), strict=True)))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, func, select
 
+from metier.store import bulk
 from metier.store.columns import canonical
 from metier.store.tables import metadata
 
@@ -35,7 +36,7 @@ def rows(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
     """The rows of a table, by primary key."""
     statement = select(table).order_by(*table.primary_key.columns)
     names = [column.name for column in table.columns]
-    for row in connection.execute(statement, execution_options={"yield_per": 1000}):
+    for row in bulk.streamed(connection, statement):
         yield dict(zip(names, row, strict=True))
 
 

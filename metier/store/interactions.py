@@ -28,7 +28,7 @@ def add(connection: Connection, found: Iterable[Interaction]) -> int:
 def of(connection: Connection, kind: str, subject: str) -> list[Interaction]:
     """What was said of one thing, in the order in which it came."""
     statement = select(interactions).where(interactions.c.kind == kind, interactions.c.subject == subject)
-    return list(bulk.read_each(Interaction, connection.execute(statement.order_by(interactions.c.number))))
+    return list(bulk.read_each(Interaction, connection, statement.order_by(interactions.c.number)))
 
 
 def since(
@@ -47,7 +47,7 @@ def since(
         statement = statement.where(interactions.c.app == app)
     if head is not None:
         statement = statement.where(interactions.c.head == head)
-    for row in connection.execute(statement, execution_options={"yield_per": 1000}):
+    for row in bulk.streamed(connection, statement):
         yield row.number, bulk.read_as(Interaction, row)
 
 

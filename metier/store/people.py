@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from metier.errors import DataError, MetierError, MissingExtra, nearest
@@ -34,6 +34,9 @@ WINDOW = 900.0
 LIMITS = {"name and address": 5, "name": 50, "address": 50}
 """Failures within `WINDOW`: of a name from one address, of a name, from an address. The first keeps guessers off one
 name without keeping its owner, who comes from elsewhere, out."""
+
+
+LOCK = 0x4D65746965720003
 
 
 class TooManyAttempts(MetierError):
@@ -217,6 +220,8 @@ def _marks(name: str, address: str) -> dict[str, str]:
 
 def _attempt(connection: Connection, name: str, marks: dict[str, str], now: float) -> str:
     """Counts an attempt; the hash of the person's password, empty where nobody of that name may come in."""
+    if connection.dialect.name == "postgresql":  # of many at once each sees those before it
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
     connection.execute(delete(attempts).where(attempts.c.at < now - WINDOW))
     for kind, limit in LIMITS.items():
         counted = select(func.count(), func.min(attempts.c.at)).where(attempts.c.key == marks[kind])
@@ -289,7 +294,7 @@ def key(connection: Connection, secret: str, now: float) -> Key | None:
 
 def all_keys(connection: Connection) -> list[Key]:
     """All keys, by name, without what they are."""
-    return list(bulk.read_each(Key, connection.execute(select(keys).order_by(keys.c.name))))
+    return list(bulk.read_each(Key, connection, select(keys).order_by(keys.c.name)))
 
 
 def revoke(connection: Connection, name: str) -> None:

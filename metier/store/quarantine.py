@@ -43,7 +43,7 @@ def waiting(connection: Connection, after: int = 0, limit: int | None = None) ->
     """What was not replayed, the oldest first, from the one after number `after`."""
     statement = select(quarantine).where(quarantine.c.replayed.is_(None), quarantine.c.number > after)
     statement = statement.order_by(quarantine.c.number).limit(limit)
-    yield from bulk.read_each(Quarantined, connection.execute(statement, execution_options={"yield_per": 100}))
+    yield from bulk.read_each(Quarantined, connection, statement, 100)
 
 
 def replayed(connection: Connection, numbers: Iterable[int], at: float) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Delete, and_, delete, exists, 
 
 from metier.store import audit, bulk
 from metier.store.store import Store
-from metier.store.tables import alerts, documents, interactions, mentions, pins, quarantine, stories, unlinked
+from metier.store.tables import alerts, documents, interactions, mentions, notices, pins, quarantine, stories, unlinked
 
 BATCH = 2_000
 """Documents that are removed in one transaction: who writes meanwhile waits for no more."""
@@ -32,8 +32,8 @@ class Forgotten:
 
 
 def forget(store: Store, before: float, *, now: float, who: str = "retention", batch: int = BATCH) -> Forgotten:
-    """Removes documents, stories, mentions and quarantined lines from before a time, a batch at a time, and gives
-    their room back.
+    """Removes documents, stories, mentions, quarantined lines and notices that were sent, all from before a time, a
+    batch at a time, and gives their room back.
 
     What stays: counts; alerts; interactions; documents and stories that an alert, an interaction, a missed event or a
     person holds (see `documents.pin`), of a held story all documents; a story that has a document left.
@@ -48,6 +48,8 @@ def forget(store: Store, before: float, *, now: float, who: str = "retention", b
     texts = _drop(store, documents, documents.c.id, and_(documents.c.time < before, ~_held_document()), batch)
     empty = ~exists().where(documents.c.story == stories.c.id)
     told = _drop(store, stories, stories.c.id, and_(stories.c.last < before, ~_held_story(), empty), batch)
+    told_of = and_(notices.c.at < before, notices.c.state != "waiting")
+    _drop(store, notices, notices.c.id, told_of, batch)
     lines = _drop(store, quarantine, quarantine.c.number, quarantine.c.at < before, batch)
     _drop(store, unlinked, unlinked.c.surface, unlinked.c.last < before, batch)
     with store.read() as connection:
@@ -94,11 +96,11 @@ class Erased:
 def erase(store: Store, subject: str, *, who: str, now: float, also: Sequence[str] = ()) -> Erased:
     """Erases the texts of a person or customer for good. Counts stay, and that it was done.
 
-    Of each document the text, the address, the metadata and the words of its mentions go; of interactions about it,
-    about its mentions (`DOCUMENT:...`) or about the subject itself, what was shown, corrected and said; in alerts
-    every string that quotes the text or the address. Times, topics and sentiments stay: the ticks were made of them.
-    Backups are not reached: those from before have to be let go of. Lines in quarantine name no subject, and go by
-    age. The audit log names the subject by SHA-256 alone.
+    Of each document the text, the address, the metadata, the vector and the words of its mentions go; of interactions
+    about it, about its mentions (`DOCUMENT:...`) or about the subject itself, what was shown, corrected and said; in
+    alerts and their notices every string that quotes the text or the address. Times, topics and sentiments stay: the
+    ticks were made of them. Backups are not reached: those from before have to be let go of. Lines in quarantine name
+    no subject, and go by age. The audit log names the subject by SHA-256 alone.
 
     Args:
         store: an open store.
@@ -117,7 +119,9 @@ def _erase(connection: Connection, subject: str, who: str, now: float, also: Seq
     about: list[ColumnElement[bool]] = [interactions.c.subject == subject]
     for part in bulk.parts([*found], 100):
         connection.execute(
-            update(documents).where(documents.c.id.in_(part)).values(text="", url="", meta=None, erased=now)
+            update(documents)
+            .where(documents.c.id.in_(part))
+            .values(text="", url="", meta=None, vector=None, erased=now)
         )
         connection.execute(update(mentions).where(mentions.c.document.in_(part)).values(surface=""))
         at_place = [interactions.c.subject.startswith(f"{id}:", autoescape=True) for id in part]
@@ -148,27 +152,38 @@ def _texts_of(connection: Connection, subject: str, also: Sequence[str]) -> dict
 
 
 def _erase_quotes(connection: Connection, found: Mapping[str, tuple[str, ...]]) -> int:
-    """Takes the texts out of the alerts that rest on them; how many alerts had any."""
-    holders: dict[str, set[str]] = {}
-    for part in bulk.parts([*found]):
-        of_story = and_(pins.c.kind == "story", pins.c.subject == documents.c.story)
-        of_text = and_(pins.c.kind == "document", pins.c.subject == documents.c.id)
-        joined = select(pins.c.by, documents.c.id).join_from(documents, pins, or_(of_story, of_text))
-        for by, id in connection.execute(joined.where(documents.c.id.in_(part))):
-            holders.setdefault(by, set()).add(id)
+    """Takes the texts out of the alerts that rest on them, and out of their notices; how many alerts had any."""
+    of_alert = _by_alert(connection, found)
     changed = 0
-    for by, ids in holders.items():
-        kind, _, id = by.partition(":")
-        row = connection.execute(select(alerts).where(alerts.c.id == id)).first() if kind == "alert" else None
-        if row is None:
-            continue
-        secrets = [secret for one in ids for secret in found[one]]
-        before = {name: row._mapping[name] for name in ("evidence", "details")}
-        after = {name: without(value, secrets) for name, value in before.items()}
-        if after != before:
-            connection.execute(update(alerts).where(alerts.c.id == id).values(after))
-            changed += 1
+    for id, secrets in of_alert.items():
+        columns = select(alerts.c.evidence, alerts.c.details).where(alerts.c.id == id)
+        for row in connection.execute(columns).all():
+            before = {"evidence": row.evidence, "details": row.details}
+            after = {name: without(value, secrets) for name, value in before.items()}
+            if after != before:
+                connection.execute(update(alerts).where(alerts.c.id == id).values(after))
+                changed += 1
+    bodies: dict[str, Any] = {}
+    told = connection.execute(select(notices.c.id, notices.c.alerts, notices.c.body)) if of_alert else ()
+    for notice, about, body in told:
+        bare = without(body, [secret for id in about or () for secret in of_alert.get(id, ())])
+        if bare != body:
+            bodies[notice] = bare
+    for id, body in bodies.items():
+        connection.execute(update(notices).where(notices.c.id == id).values(body=body))
     return changed
+
+
+def _by_alert(connection: Connection, found: Mapping[str, tuple[str, ...]]) -> dict[str, list[str]]:
+    """What nobody may read any more, by the id of the alert that rests on it."""
+    of_story = and_(pins.c.kind == "story", pins.c.subject == documents.c.story)
+    of_text = and_(pins.c.kind == "document", pins.c.subject == documents.c.id)
+    joined = select(pins.c.by, documents.c.id).join_from(documents, pins, or_(of_story, of_text)).distinct()
+    secrets: dict[str, list[str]] = {}
+    for part in bulk.parts([*found]):
+        for by, id in connection.execute(joined.where(documents.c.id.in_(part), pins.c.by.startswith("alert:"))):
+            secrets.setdefault(by.removeprefix("alert:"), []).extend(found[id])
+    return secrets
 
 
 QUOTE, OPENING, PART = 12, 60, 40

@@ -45,12 +45,14 @@ def get(connection: Connection, id: str) -> StoredStory | None:
 
 
 def many(connection: Connection, ids: Iterable[str]) -> dict[str, StoredStory]:
-    """The stories with these ids, those that are there."""
-    return {
-        row.id: bulk.read_as(StoredStory, row)
+    """The stories with these ids, those that are there, in the order of the ids."""
+    ids = list(ids)
+    found = {
+        one.id: one
         for part in bulk.parts(ids)
-        for row in connection.execute(select(stories).where(stories.c.id.in_(part)))
+        for one in _each(connection, select(stories).where(stories.c.id.in_(part)))
     }
+    return {id: found[id] for id in ids if id in found}
 
 
 def alive(connection: Connection, since: float) -> Iterator[StoredStory]:
@@ -82,4 +84,4 @@ def pinned(connection: Connection, id: str) -> bool:
 
 
 def _each(connection: Connection, statement: Any) -> Iterator[StoredStory]:
-    yield from bulk.read_each(StoredStory, connection.execute(statement, execution_options={"yield_per": 1000}))
+    yield from bulk.read_each(StoredStory, connection, statement)

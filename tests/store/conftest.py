@@ -1,3 +1,3 @@
-from stores import place, server, store, template
+from stores import place, server, shared, store
 
-__all__ = ["place", "server", "store", "template"]
+__all__ = ["place", "server", "shared", "store"]

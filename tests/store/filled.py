@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from metier.store import alerts, audit, documents, interactions, people, positions, quarantine, stories, ticks
+from metier.store import alerts, audit, documents, interactions, notices, people, positions, quarantine, stories, ticks
 from metier.store.alerts import Missed, Silence, StoredAlert, Watchlist
 from metier.store.audit import Entry
 from metier.store.documents import StoredDocument, StoredMention
+from metier.store.notices import StoredNotice
 from metier.store.quarantine import Quarantined
 from metier.store.store import Store
 from metier.store.stories import StoredStory
@@ -16,7 +17,8 @@ TEXT = "Acme shares fall after the regulator opens a probe into its accounts"
 
 
 def document(at: int, **more) -> StoredDocument:
-    return StoredDocument(f"d{at}", f"{TEXT} {at}", 1000.0 + at, 1000.5 + at, **{"story": f"s{at // 2}", **more})
+    said = {"text": f"{TEXT} {at}", "time": 1000.0 + at, "received": 1000.5 + at, "story": f"s{at // 2}"}
+    return StoredDocument(f"d{at}", **{**said, **more})
 
 
 def fill(store: Store, count: int = 10) -> None:
@@ -40,6 +42,7 @@ def fill(store: Store, count: int = 10) -> None:
             "a1", "x", "*", "firing", 1004.0, 1008.0, evidence={"stories": [{"id": "s1", "text": TEXT}]}
         )
         alerts.put(connection, alert, stories=["s1"], texts=["d9"])
+        notices.add(connection, [StoredNotice("n1", "desk", {"text": TEXT}, 1008.0, ["a1"])])
         alerts.silence(connection, Silence([{"name": "topic", "value": "x"}], 0.0, 9.0, "ann", id="q1"))
         alerts.watch(connection, Watchlist("mine", "ann", ["x"], ["acme"], id="w1"))
         alerts.miss(connection, Missed("x", "*", 1.0, 2.0, "ann", 3.0, documents=["d8"], id="m1"))

@@ -84,8 +84,8 @@ def test_watchlists_and_missed_events(store):
 
 
 def test_an_interaction_is_kept_once_and_holds_its_document(store):
-    one = Interaction("monitor", "document", "d1", "corrected", "ann", 5.0, "sentiment", {"label": "negative"}, "neutral",
-                      4.0, "abc123", "no", "i1")  # fmt: skip
+    one = Interaction("monitor", "document", "d1", "corrected", "ann", 5.0, "sentiment", "bad", "neutral", 4.0,
+                      "abc123", "no", "i1")  # fmt: skip
     other = Interaction("recommend", "item", "7", "clicked", "bob", 6.0, prediction=[7, 8])
     with store.write() as connection:
         documents.add(connection, [document(1)])

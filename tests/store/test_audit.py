@@ -15,6 +15,7 @@ from metier.store.store import Store
 
 ENTRIES = [Entry("ann", "log in", 1.1), Entry("ann", "judge", 2.2, "alert", "a1", {"verdict": "石", "p": 0.1}),
            Entry("bob\x00", "erase", 3.3, "subject"), Entry("bob", "log in", 4.4)]  # fmt: skip
+COLUMNS = "at, who, what, kind, subject, details, previous, hash"
 
 
 def test_what_was_done_comes_back_and_is_whole(store):
@@ -60,10 +61,7 @@ def test_the_database_refuses_to_change_it(store, act):
         ("DELETE FROM audit WHERE number = 3", 3),
         ("DELETE FROM audit WHERE number = 1", 1),
         ("UPDATE audit SET number = 9 WHERE number = 4", 4),
-        (
-            "INSERT INTO audit SELECT 5, at, who, what, kind, subject, details, previous, hash FROM audit WHERE number = 4",
-            5,
-        ),
+        (f"INSERT INTO audit SELECT 5, {COLUMNS} FROM audit WHERE number = 4", 5),
         ("DELETE FROM audit WHERE number = 4", None),
     ],
 )

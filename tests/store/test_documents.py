@@ -111,7 +111,8 @@ def test_stories(store):
 def test_ticks_are_put_and_added(store):
     with store.write() as connection:
         ticks.put(connection, [StoredTick("x", "*", 900.0, 2, 1, 0, -0.5, 3, 9), StoredTick("x", "acme", 900.0, 1)])
-        ticks.add(connection, [StoredTick("x", "*", 900.0, 1, heat=2), StoredTick("x", "*", 900.0, 1), StoredTick("x", "*", 1800.0, 4)])  # fmt: skip
+        more = [StoredTick("x", "*", 900.0, 1, heat=2), StoredTick("x", "*", 900.0, 1), StoredTick("x", "*", 1800.0, 4)]
+        ticks.add(connection, more)
         assert ticks.of_series(connection, "x", "*", 0.0, 1800.0) == [StoredTick("x", "*", 900.0, 4, 1, 0, -0.5, 5, 9)]
         assert [tick.stories for tick in ticks.between(connection, 0.0, 9999.0)] == [4, 4, 1]
         assert ticks.span(connection) == (900.0, 1800.0)
