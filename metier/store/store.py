@@ -97,6 +97,14 @@ class Store:
         with self.read() as connection:
             return migrate.current(connection)
 
+    def size(self) -> int:
+        """Bytes that the store takes on the disk."""
+        if self.path is not None:
+            beside = [self.path.with_name(self.path.name + end) for end in ("", "-wal", "-shm")]
+            return sum(file.stat().st_size for file in beside if file.exists())
+        with self.read() as connection:
+            return int(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one())
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that sees the store as it is now, whatever is written meanwhile, and cannot write."""

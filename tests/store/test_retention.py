@@ -59,7 +59,7 @@ def complaint(store):
                 "words": ["loan", "bank"]}  # fmt: skip
     with store.write() as connection:
         documents.add(connection, [
-            document(1, text=SECRET, story="s9", subject="customer-7", url="https://x/7", vector=b"v", meta={"mail": "e@x.org"}),
+            document(1, text=SECRET, story="s9", subject="customer-7", url="https://x/7", vector=b"v", meta={"a": 1}),
             document(2, text="Another one", story="s9", subject="customer-8"),
         ])  # fmt: skip
         documents.mention(connection, [documents.StoredMention("d1", "ulm bank", 0, 4, "bank", "alias")])
