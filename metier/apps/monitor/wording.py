@@ -54,6 +54,11 @@ _INITIALS = re.compile(r"\b(?:[a-z]\.){2,}(?![a-z])")
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "`": "'"})
 
 _CUT = re.compile(rf"(?<=.)(?:[^\W_{_HAN}]|(?<=\d)[.,](?=\d)){{0,30}}\s?(?:\.{{3}}|\u2026)$")
+_FREQUENT = frozenset(
+    FREQUENT + word + again
+    for word in (*COMMON_WORDS, *UNITS.values())
+    for again in ("", *(f"\t{times}" for times in range(2, 40)))
+)
 _FACTOR, _WORD = 0x9E3779B97F4A7C15, (1 << 64) - 1
 
 
@@ -158,9 +163,9 @@ def _word(part: str, after_number: bool) -> str:
     unit = UNITS.get(part)
     if unit is not None and (after_number or len(part) > 2):
         return FREQUENT + unit
+    if part in COMMON_WORDS or part == "%":
+        return FREQUENT + part
     stem = _singular(part.removesuffix("'s"))
-    if stem in COMMON_WORDS or part in COMMON_WORDS or part == "%":
-        return FREQUENT + stem
     if part in NUMBER_WORDS:
         return NUMBER + NUMBER_WORDS[part]
     return POLES.get(part) or POLES.get(stem) or stem
@@ -245,7 +250,7 @@ def _pair_misspelt(mine: set[str], theirs: set[str]) -> int:
 
 
 def _weight(tokens: set[str]) -> float:
-    return len(tokens) - (1 - COMMON) * sum(token[0] == FREQUENT for token in tokens)
+    return len(tokens) - (1 - COMMON) * len(tokens & _FREQUENT)
 
 
 def _contradict(one: set[str], other: set[str], mine: set[str], theirs: set[str]) -> bool:
