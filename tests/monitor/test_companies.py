@@ -1,5 +1,7 @@
 """Which companies a text names: names, aliases, tickers, misspellings, homonyms, in English and Chinese."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -145,6 +147,13 @@ def test_any_text_gives_mentions_in_order_and_in_place(text):
     for mentions in (found.linked, found.unlinked):
         assert list(mentions) == sorted(mentions, key=lambda one: (one.start, one.end))
         assert all(one.surface == text[one.start : one.end] and one.surface for one in mentions)
+
+
+@pytest.mark.parametrize("piece", ["Apple ", "Microsft ", "(", "工", "Foo Bar Inc ", "$A", "A.", "股份有限公司与", "x"])
+def test_a_huge_text_takes_little_time(companies, piece):
+    start = time.process_time()
+    companies.find(piece * (2_000_000 // len(piece)))
+    assert time.process_time() - start < 3
 
 
 def test_no_companies_link_nothing():

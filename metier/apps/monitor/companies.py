@@ -13,12 +13,14 @@ from pathlib import Path
 from metier.apps.monitor.company_names import LEGAL, NOUNS, WORDS, Token, joined, narrowed, phrase, tokens, without_form
 from metier.apps.monitor.company_table import Company, checked, read_table
 from metier.apps.monitor.item import Mention
-from metier.apps.monitor.misspellings import Misspellings
+from metier.apps.monitor.misspellings import Misspellings, mark
 from metier.apps.monitor.tickers import Ticker, Tickers
 from metier.apps.monitor.unlinked import unknown_names
 
 EXACT, DERIVED, CONTEXT, UNCLEAR = 1.0, 0.95, 0.9, 0.6
 """How sure a mention is: a name as it is in the table, without its legal form, chosen by context, of unclear case."""
+LONGEST = 20_000
+"""Mentions are looked for in so many characters from the beginning."""
 SHORT, ACRONYM = 5, 3
 """A name of so many capitals alone is written in capitals; from four on it may be written as a word (Sebi)."""
 
@@ -103,22 +105,24 @@ class Companies:
 
     def find(self, text: str) -> Found:
         """The mentions of companies in a text, and of what looks like companies that are not in the table."""
-        plain = narrowed(text)
+        plain = narrowed(text[:LONGEST])
         words = tokens(plain)
         shouted = _shouted(words)
         matches = _longest(self._matches(plain, words, shouted))
         tickers = self._tickers.find(plain, shouted)
-        taken = [(words[match.first].start, words[match.last - 1].end) for match in matches]
-        tickers = [one for one in tickers if one.formal or not _overlaps(one.start, one.end, taken)]
+        taken = bytearray(len(plain))  # 1 where a character is part of a mention
+        for match in matches:
+            mark(taken, words[match.first].start, words[match.last - 1].end)
+        tickers = [one for one in tickers if one.formal or 1 not in taken[one.start : one.end]]
         linked, unlinked = self._settled(text, plain, words, matches, tickers)
-        taken += [(one.start, one.end) for one in tickers]
+        for one in tickers:
+            mark(taken, one.start, one.end)
         for start, end, company, score in self._misspelt.find(words, plain, taken, shouted):
             linked.append(Mention(company, start, end, text[start:end], "fuzzy", score))
-            taken.append((start, end))
         unlinked += [
             Mention("", start, end, text[start:end], "suffix", 0.0)
             for start, end in unknown_names(plain, words, shouted)
-            if not _overlaps(start, end, taken)
+            if 1 not in taken[start:end]
         ]
         return Found(tuple(sorted(linked, key=_place)), tuple(sorted(unlinked, key=_place)))
 
@@ -333,10 +337,6 @@ def _end(text: str, words: Sequence[Token], last: int) -> int:
             break
         last += 1
     return words[last - 1].end
-
-
-def _overlaps(start: int, end: int, taken: Sequence[tuple[int, int]]) -> bool:
-    return any(start < other_end and other < end for other, other_end in taken)
 
 
 def _place(mention: Mention) -> tuple[int, int]:

@@ -27,22 +27,24 @@ class Misspellings:
 
     def __init__(self, names: Iterable[tuple[tuple[str, ...], str]]) -> None:
         self._left: dict[str, list[tuple[str, str]]] = {}
+        self._longest = 0
         for words, company in sorted(names):
             name = "".join(words)
             if len(name) < LETTERS or not name.isascii() or name.isdigit():
                 continue
+            self._longest = max(self._longest, len(name))
             for left in _without_one(name):
                 known = self._left.setdefault(left, [])
                 if (name, company) not in known:
                     known.append((name, company))
 
     def find(
-        self, words: Sequence[Token], text: str, taken: Sequence[tuple[int, int]], shouted: bool
+        self, words: Sequence[Token], text: str, taken: bytearray, shouted: bool
     ) -> Iterator[tuple[int, int, str, float]]:
-        """`(start, end, company, score)` of each, the longest first. Words `taken` by others are left out."""
+        """`(start, end, company, score)` of each. What is `taken` (1 a character) is left out, what is found marked."""
         if not self._left:
             return
-        free = [_may_be(word, shouted) and not any(s < word.end and word.start < e for s, e in taken) for word in words]
+        free = [_may_be(word, shouted) and 1 not in taken[word.start : word.end] for word in words]
         for first in range(len(words)):
             if not free[first]:
                 continue
@@ -51,13 +53,14 @@ class Misspellings:
                     continue
                 company, score = self._whose("".join(word.word for word in words[first:last]))
                 if company:
+                    mark(taken, words[first].start, words[last - 1].end)
                     yield words[first].start, words[last - 1].end, company, score
                     free[first:last] = [False] * (last - first)
                     break
 
     def _whose(self, name: str) -> tuple[str, float]:
         """The only company with a name one step away; none where there are several."""
-        if len(name) < LETTERS:
+        if not LETTERS <= len(name) <= self._longest + 1:
             return "", 0.0
         near = {
             company: known
@@ -70,6 +73,11 @@ class Misspellings:
             return "", 0.0
         company, known = next(iter(near.items()))
         return company, CERTAINTY * (1 - 1 / max(len(known), len(name)))
+
+
+def mark(taken: bytearray, start: int, end: int) -> None:
+    """Says that characters `start` to `end` are part of a mention."""
+    taken[start:end] = b"\x01" * (end - start)
 
 
 def _may_be(word: Token, shouted: bool) -> bool:
