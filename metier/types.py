@@ -8,8 +8,6 @@ from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
-from metier.errors import DataError, nearest
-
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -113,8 +111,7 @@ class Interaction:
         comment: in the person's words.
         id: the same interaction sent twice is kept once.
 
-    Raises:
-        DataError: for a verdict that there is not, a correction that is missing or has no place, an empty name.
+    The store refuses one whose verdict there is not, or whose correction is missing or has no place.
     """
 
     app: str
@@ -130,18 +127,3 @@ class Interaction:
     version: str = ""
     comment: str = ""
     id: str = field(default_factory=new_id)
-
-    def __post_init__(self) -> None:
-        empty = [name for name in ("app", "kind", "subject", "who", "id") if not getattr(self, name)]
-        if empty:
-            raise DataError(f"An interaction has no {' and no '.join(empty)}.", expected="whose, what on, by whom")
-        if self.verdict not in VERDICTS:
-            raise DataError(
-                f"There is no verdict {self.verdict!r}.{nearest(self.verdict, VERDICTS)}", expected=", ".join(VERDICTS)
-            )
-        if (self.correction is not None) != (self.verdict in WITH_CORRECTION):
-            found = "has no correction" if self.correction is None else "has a correction"
-            raise DataError(
-                f"The verdict {self.verdict!r} {found}.",
-                expected=f"a correction with {', '.join(sorted(WITH_CORRECTION))}, and with nothing else",
-            )

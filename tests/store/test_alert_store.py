@@ -10,6 +10,7 @@ from filled import document
 from metier.errors import DataError
 from metier.store import alerts, documents, interactions
 from metier.store.alerts import Missed, Silence, StoredAlert, Wanted, Watchlist
+from metier.store.store import Store
 from metier.types import Interaction
 
 ALERT = StoredAlert("a1", "x", "*", "firing", 900.0, 1800.0, "high", 950.0, evidence={"observed": 9}, labels={"t": "x"})
@@ -108,6 +109,10 @@ def test_an_interaction_is_kept_once_and_holds_its_document(store):
         ({"who": "", "subject": ""}, "no subject and no who"),
     ],
 )
-def test_interactions_that_are_none(change, words):
-    with pytest.raises(DataError, match=words):
-        Interaction(**{"app": "a", "kind": "k", "subject": "s", "verdict": "wrong", "who": "w", "at": 1.0, **change})
+def test_interactions_that_are_none(tmp_path, change, words):
+    whole = {"app": "a", "kind": "document", "subject": "s", "verdict": "wrong", "who": "w", "at": 1.0}
+    with Store.open(tmp_path / "a.db") as store:
+        with pytest.raises(DataError, match=words), store.write() as connection:
+            interactions.add(connection, [Interaction(**whole), Interaction(**{**whole, **change})])
+        with store.read() as connection:
+            assert not list(interactions.since(connection))
