@@ -32,7 +32,7 @@ TITLES: dict[str, dict[str, str]] = {
         "multilabel": "TF-IDF + logistic regression",
         "score": "TF-IDF + ridge regression",
         "tag": "Most frequent tag of each word",
-        "mention": "TF-IDF of the text and of the words around the mention + logistic regression",
+        "mention": "TF-IDF of text and neighbourhood + logistic regression",
         "embed": "TF-IDF cosine",
     },
 }

@@ -72,6 +72,7 @@ CHINESE: dict[str, str] = {
     "No entities at all": "不标任何实体",
     "TF-IDF + logistic regression": "TF-IDF + 逻辑回归",
     "TF-IDF + ridge regression": "TF-IDF + 岭回归",
+    "TF-IDF of text and neighbourhood + logistic regression": "全文与提及周围词语的 TF-IDF + 逻辑回归",
     "Most frequent tag of each word": "每个词最常见的标签",
     "TF-IDF cosine": "TF-IDF 余弦",
     "Does not beat “{baseline}”: {own} against {theirs}.": "未能胜过“{baseline}”：{own} 对 {theirs}。",
