@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from metier.cli import fit, look, merge, search, small, use  # noqa: F401  (each adds its commands)
+from metier.cli import fit, keep, look, merge, search, small, use, watch  # noqa: F401  (each adds its commands)
 from metier.cli.options import app
 from metier.errors import MetierError, MissingExtra
 
@@ -18,7 +18,8 @@ EXTRAS = {
     "polars": "data", "pyarrow": "data", "sklearn": "data", "scipy": "data", "fastexcel": "data",
     "torch": "train", "transformers": "train", "accelerate": "train", "huggingface_hub": "train",
     "onnx": "train", "onnxscript": "train", "openvino": "openvino",
-    "optuna": "search", "sqlalchemy": "search", "psycopg": "search",
+    "optuna": "search", "sqlalchemy": "apps", "psycopg": "apps", "alembic": "apps", "argon2": "apps",
+    "rapidfuzz": "apps", "feedparser": "apps", "httpx": "apps", "redis": "apps", "apprise": "apps",
 }  # fmt: skip
 """What the base install lacks, and the extra that brings it."""
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]

@@ -99,6 +99,11 @@ class Counter:
         ticks = {series: replace(tick, total=kept.total) for series, tick in kept.ticks.items()}
         return Closed(start, ticks, kept.total, {series: len(names) for series, names in kept.sources.items()})
 
+    @property
+    def last(self) -> float:
+        """The start of the last tick that is open and has documents; minus infinity where there is none."""
+        return max(self._open, default=-math.inf)
+
     # -- counts ------------------------------------------------------------------------------------------------------
     def count(self, understood: Understood, new: bool, companies: Companies = NOTHING) -> float | None:
         """Counts a document; the start of the tick that it counts in, `None` where it came too late for any.

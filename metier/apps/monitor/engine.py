@@ -7,6 +7,7 @@ killed goes on behind its last transaction, to the same counts and alerts as one
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -108,7 +109,8 @@ class Monitor:
     Args:
         plan: how.
         store: an open store; what it knows of this stream is gone on with.
-        intakes: the sources by name; documents of one source keep their order.
+        intakes: the sources; documents of one source keep their order.
+        patience: seconds by the clock after which the ticks of a stream that fell silent are closed.
         clock: seconds since 1970, of the wall.
     """
 
@@ -117,9 +119,11 @@ class Monitor:
         plan: Plan,
         store: Store,
         intakes: Sequence[Intake],
+        patience: float = math.inf,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.plan, self.store, self.intakes, self.clock = plan, store, list(intakes), clock
+        self.patience = patience
         self.stopped = threading.Event()
         self.counter = Counter(plan.detectors.tick, plan.lateness, plan.grace, plan.voices, plan.crossed)
         self.dossier = Dossier(plan.voices, plan.companies, plan.shown)
@@ -176,14 +180,21 @@ class Monitor:
             for one in done:
                 hear(one)
             if not any(one.received for one in done):
+                hear(self.pass_(self.clock() - self.patience))
                 self.stopped.wait(wait)
 
     def pass_(self, time: float) -> Done:
-        """Closes the ticks up to a time by the clock, where a stream that fell silent or ended does not."""
+        """Closes the ticks that end before a time, where a stream that fell silent does not close them."""
+        if not time - self.counter.tick >= self.counter.begin:
+            return Done()
         raised = [self.alarm.close(closed) for closed in self.counter.pass_(time + self.counter.lateness)]
         if raised:
             self._write(self._step((), (), raised, (), NOTHING))
         return Done(raised=raised)
+
+    def end(self) -> Done:
+        """Closes the ticks that have documents: nothing follows, as at the end of an archive."""
+        return self.pass_(self.counter.last + self.counter.tick)
 
     def stop(self) -> None:
         """Ends `run` after the step that is under way."""

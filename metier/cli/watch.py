@@ -1,0 +1,179 @@
+"""`metier monitor`: watch a stream, replay an archive, say how good the alarms are."""
+
+from __future__ import annotations
+
+import signal
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metier.cli.options import Json, app, print_json, progress
+from metier.errors import RecipeError
+
+if TYPE_CHECKING:
+    from metier.apps.monitor.alerts import Alert
+    from metier.apps.monitor.engine import Done, Monitor
+    from metier.progress import Progress
+
+monitor = typer.Typer(help="Opinion monitoring: stories, counts and alarms from a stream of documents.")
+app.add_typer(monitor, name="monitor")
+
+Settings = Annotated[Path, typer.Option("--settings", help="The monitor.toml.")]
+LINES = 5.0
+"""Seconds between two lines about the stream."""
+
+
+@monitor.command()
+def run(
+    settings: Annotated[Path, typer.Argument(help="The monitor.toml.")] = Path("monitor.toml"),
+    as_json: Json = False,
+) -> None:
+    """Watch the sources until they end, or Ctrl+C; what was read and counted is kept, and gone on with."""
+    from metier.apps.monitor import assemble
+    from metier.apps.monitor.engine import Monitor
+    from metier.apps.monitor.settings import MonitorSettings
+    from metier.store.store import Store
+
+    asked = MonitorSettings.read(settings)
+    if not asked.sources:
+        raise RecipeError(f"{settings} names no source.", expected="at least one table [[sources]]")
+    with progress() as watch, Store.open(asked.store) as store:
+        made = Monitor(assemble.plan(asked), store, assemble.intakes(asked), patience=asked.patience)
+        shown = _Shown(watch, as_json)
+        signal.signal(signal.SIGTERM, lambda *_: made.stop())
+        try:
+            made.run(hear=shown)
+        except KeyboardInterrupt:
+            made.stop()
+        finally:
+            for intake in made.intakes:
+                intake.source.close()
+        shown.end(made)
+
+
+@monitor.command()
+def replay(
+    archive: Annotated[Path, typer.Argument(help="JSON lines or CSV, plain or gzip, in the order of time.")],
+    settings: Settings = Path("monitor.toml"),
+    start: Annotated[str | None, typer.Option("--from", help="A day or a time, ISO 8601.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Before this day or time.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Watch an archive as if it came now, as fast as it goes, and print the alerts as they fire."""
+    from metier.apps.monitor import assemble
+    from metier.apps.monitor.engine import Monitor
+    from metier.apps.monitor.settings import MonitorSettings
+    from metier.store.store import Store
+
+    asked = MonitorSettings.read(settings)
+    span = (_moment(start, asked.calendar.zone, "-inf"), _moment(end, asked.calendar.zone, "inf"))
+    intake = assemble.archive(archive, asked, *span)
+    with progress() as watch, Store.open(asked.store) as store:
+        made = Monitor(assemble.plan(asked), store, [intake])
+        shown = _Shown(watch, as_json)
+        watch.stage("replay", 0)
+        made.run(hear=shown)
+        shown(made.end())
+        shown.end(made)
+
+
+@monitor.command()
+def evaluate(
+    settings: Settings = Path("monitor.toml"),
+    days: Annotated[float, typer.Option(min=1, help="The last days of the history.")] = 365.0,
+    seed: Annotated[int, typer.Option("--seed", help="Of the surges that are put in.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """False alarms, and how soon surges put into the stored history of your own stream would be found."""
+    from metier.apps.monitor import rehearsal
+    from metier.apps.monitor.history import stored
+    from metier.apps.monitor.settings import MonitorSettings
+    from metier.store.store import Store
+
+    asked = MonitorSettings.read(settings)
+    with Store.open(asked.store, create=False) as store, store.read() as connection:
+        history = stored(connection, days)
+    found = rehearsal.evaluate(asked.detecting(), history, seed=seed)
+    factor, _ = rehearsal.caution(asked.detecting(), history)
+    lines = [
+        f"{found.series_months:.1f} series-months of 30 days were watched.",
+        f"{len(found.episodes)} alarms, {found.a_month:.2f} a series-month; the budget is {found.budget:.2f}.",
+        *(
+            f"surges of {one.ratio:g} x: {one.surges}, {100 * one.caught:.0f} % found, "
+            f"{100 * one.in_time:.0f} % within half their time, after {one.median_delay:.0f} minutes (median)"
+            for one in found.caught
+        ),
+        f"caution = {factor:g} keeps the budget on this history."
+        if factor > asked.caution
+        else "The budget is kept on this history.",
+    ]
+    for line in lines:
+        typer.echo(line, err=as_json)
+    if as_json:
+        print_json({
+            "series_months": found.series_months, "alarms": len(found.episodes), "a_month": found.a_month,
+            "budget": found.budget, "caution": factor,
+            "surges": [{"ratio": one.ratio, "count": one.surges, "found": one.caught, "in_time": one.in_time,
+                        "median_minutes": one.median_delay} for one in found.caught],
+        })  # fmt: skip
+
+
+class _Shown:
+    """Says what the monitor does: a line an alert that begins or ends to fire, a line about the stream now and then."""
+
+    def __init__(self, watch: Progress, as_json: bool) -> None:
+        self.watch, self.as_json = watch, as_json
+        self.documents = self.new = self.aside = 0
+        self.began = self.spoken = time.monotonic()
+        self.alerts: dict[str, Alert] = {}
+
+    def __call__(self, done: Done) -> None:
+        self.documents += done.received
+        self.new += done.new
+        self.aside += done.aside
+        for raised in done.raised:
+            for alert in raised.alerts:
+                self._alert(alert)
+        if self.new and time.monotonic() - self.spoken > LINES:
+            self.spoken = time.monotonic()
+            self.watch.say(f"{self.new:,} documents, {self.rate():.0f} a second, {len(self.alerts)} alerts")
+
+    def rate(self) -> float:
+        return self.new / max(time.monotonic() - self.began, 1e-9)
+
+    def _alert(self, alert: Alert) -> None:
+        before = self.alerts.get(alert.id)
+        if alert.starts_at is None or (before is not None and before.status == alert.status):
+            return
+        self.alerts[alert.id] = alert
+        about = " / ".join(part for part in (alert.series.topic, alert.series.company) if part != "*") or "everything"
+        when = f"{datetime.fromtimestamp(alert.updated_at, UTC):%Y-%m-%d %H:%M}"
+        told = f"{alert.observed} negative, {alert.expected:.1f} expected"
+        self.watch.say(f"{when}  {alert.status:<8}  {alert.severity.level:<8}  {about}: {told}")
+
+    def end(self, made: Monitor) -> None:
+        """The last line."""
+        figures: dict[str, Any] = {
+            "received": self.documents, "new": self.new, "quarantined": self.aside, "alerts": len(self.alerts),
+            "a_second": round(self.rate(), 1), "store": made.store.shown,
+        }  # fmt: skip
+        self.watch.say(
+            f"{self.new:,} new documents of {self.documents:,}, {self.aside} set aside, {len(self.alerts)} alerts, "
+            f"{self.rate():.0f} documents a second; all of it is in {made.store.shown}."
+        )
+        if self.as_json:
+            print_json(figures)
+
+
+def _moment(text: str | None, zone: str, standard: str) -> float:
+    from metier.apps.monitor.published import written, zone_of
+
+    if text is None:
+        return float(standard)
+    found = written(text, zone_of(zone), ())
+    if found is None:
+        raise RecipeError(f"{text!r} is no time.", expected="such as 2024-02-24 or 2024-02-24T09:30")
+    return found.seconds
