@@ -1,10 +1,10 @@
 """Simulated surges: how many false episodes a month, how many surges are caught, how late. Seeds serve nothing else.
 
-One bank of series runs every world side by side: 192 negative stories a day in ticks of 15 minutes unless the world says
-otherwise, 28 days of history (14 where it is short), surges of 12 hours that begin at any tick, the first within ten
-days, then one every ten days. A delay is from the begin of a surge to the end of the tick in which an alarm fires. Surges that begin
-while an alarm is on are left out. Beside the worlds stands what a CUSUM would do that knows the world: its true mean, its
-dispersion, the size of the surge that comes.
+One bank of series runs every world side by side: 192 negative stories a day in ticks of 15 minutes unless the world
+says otherwise; 28 days of history, 14 where it is short; surges of 12 hours that begin at any tick, the first within
+ten days, then one every ten days. A delay is from the begin of a surge to the end of the tick in which an alarm fires.
+Surges that begin while an alarm is on are left out. Beside the worlds stands what a CUSUM would do that knows its
+world: the true mean, the dispersion, the size of the surge that comes.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ DISPERSIONS = (1.1, 2.0, 4.0, 8.0)
 DAYS = {1.0: (56, 720), 24.0: (28, 90), 96.0: (28, 45)}
 """Ticks a day: days of history before anything is counted, and days that are."""
 NATS = {1.0: (1.5, 6.5), 24.0: (3.5, 8.5), 96.0: (4.5, 8.5)}
-"""The least and the largest threshold that is tried."""
+"""The least and the largest threshold that is tried: about what budgets from one a week to one a quarter need."""
 
 
 def cells(a_day: float, replicas: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -55,6 +55,7 @@ def run(replicas: int = 100, seed: int = 1_000_003) -> dict[str, Any]:
         found[a_day] = cells(a_day, replicas, seed + int(a_day))
         print(f"{a_day:g} ticks a day: {found[a_day]}", file=sys.stderr, flush=True)
     level, slope = (np.stack([lines[at] for lines in found.values()]) for at in (0, 1))
-    table = Thresholds(np.array(list(DAYS)), np.array(RATES), np.array(DISPERSIONS), level, slope)
+    least = np.array([NATS[a_day][0] for a_day in DAYS])
+    table = Thresholds(np.array(list(DAYS)), np.array(RATES), np.array(DISPERSIONS), least, level, slope)
     write_text(TABLE, json.dumps(table.content()) + "\n")
     return {"table": table.content(), "replicas": replicas, "seed": seed, "days": {str(k): v for k, v in DAYS.items()}}

@@ -1,4 +1,4 @@
-"""Evidence: its formulas against plain ones, and what it does with thresholds; the automaton against a plain Viterbi."""
+"""Evidence: its formulas against plain ones, what it does with thresholds; the automaton against a plain Viterbi."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_in_a_gap_sums_stand_still_and_then_are_forgotten() -> None:
 
 
 def kleinberg(ratios: np.ndarray, gamma: float) -> list[int | None]:
-    """Plain forward Viterbi with back pointers; after each tick the state in it that all survivors share, if they do."""
+    """Forward Viterbi with back pointers; after each tick the newest state on which both survivors agree."""
     costs, paths, found = [0.0, gamma], [[0], [1]], []
     for at, ratio in enumerate(ratios):
         own = (0.0, -ratio)

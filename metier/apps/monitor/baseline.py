@@ -19,7 +19,7 @@ from metier.apps.monitor.columns import Array, Columns
 from metier.errors import RecipeError
 
 DAY = 86_400.0
-FAST, SLOW, HOURS, DAYS, SPREAD = 7.0, 56.0, 28.0, 56.0, 28.0
+FAST, SLOW, HOURS, DAYS, SPREAD = 5.0, 56.0, 28.0, 56.0, 28.0
 """Half-lives, in days of open collection, of the level, its long-run mean, the hours, weekdays, dispersion."""
 LEVEL_PRIOR = 20.0
 """Stories by which the level is drawn to its long-run mean: a busy series follows the last days, a quiet one months."""

@@ -28,8 +28,6 @@ UNITS = {"hour": 3600.0, "day": 86_400.0, "week": 604_800.0}
 WHOSE = ("series", "topic", "company")
 HELD = 0.85
 """Of the budget so much is aimed at: what the table does not know must fit into the rest."""
-LEAST = 1.0
-"""No threshold is lower, in nats."""
 
 
 @dataclass(frozen=True)
@@ -123,12 +121,14 @@ class Thresholds:
         ticks: grid of ticks a day.
         rates: grid of negative stories a tick.
         dispersions: grid of variance over mean.
+        least: `(ticks,)` the lowest thresholds that were tried: none is lower.
         level, slope: `(ticks, rates, dispersions)`: `a` and `b` of each cell.
     """
 
     ticks: Array
     rates: Array
     dispersions: Array
+    least: Array
     level: Array
     slope: Array
 
@@ -145,9 +145,11 @@ class Thresholds:
         """Thresholds that let one false episode through in the budget's time."""
         at = np.log(np.clip(UNITS["day"] / tick, self.ticks[0], self.ticks[-1]))
         place, far = _between(np.log(self.ticks), np.array([at]))
-        level, slope = (grid[place[0]] * (1 - far) + grid[place[0] + 1] * far for grid in (self.level, self.slope))
+        level, slope, least = (
+            grid[place[0]] * (1 - far) + grid[place[0] + 1] * far for grid in (self.level, self.slope, self.least)
+        )
         nats = (level + math.log(budget.ticks(tick, sharing) / HELD)) / slope
-        return Finder(np.log(self.rates), np.log(self.dispersions), np.maximum(nats, LEAST))
+        return Finder(np.log(self.rates), np.log(self.dispersions), np.maximum(nats, least))
 
 
 @cache
@@ -159,8 +161,8 @@ def shipped() -> Thresholds:
 def log_line(nats: Array, episodes: Array, ticks: float) -> tuple[float, float]:
     """`(a, b)` of `episodes ~ Poisson(ticks exp(a - b nats))`: what replicas under different thresholds say of a cell.
 
-    Maximum likelihood by Newton's method, with weak priors: `b` near one, as it is for a likelihood ratio between what
-    is true and what is looked for, and `a` such that half an episode more was seen.
+    Maximum likelihood by Newton's method, with priors: `b` is near one, which theory says of likelihood ratios, give or
+    take a fifth; and half an episode more than was seen: where nothing fired the rate is not zero.
 
     Args:
         nats: `(replicas,)` thresholds.
@@ -170,10 +172,10 @@ def log_line(nats: Array, episodes: Array, ticks: float) -> tuple[float, float]:
     middle = float(nats.mean())
     x = np.stack([np.ones_like(nats), -(nats - middle)])
     beta = np.array([math.log((episodes.sum() + 0.5) / (ticks * len(nats))), 1.0])
-    prior = np.array([0.0, 4.0])
-    for _ in range(50):
+    prior = np.array([0.0, 25.0])
+    for _ in range(100):
         mean = ticks * np.exp(np.clip(beta @ x, -50, 20))
-        gradient = x @ (episodes - mean) - prior * (beta - np.array([0.0, 1.0]))
+        gradient = x @ (episodes - mean) + np.array([0.5, 0.0]) - prior * (beta - np.array([0.0, 1.0]))
         step = np.linalg.solve((x * mean) @ x.T + np.diag(prior + 1e-6), gradient)
         beta = beta + np.clip(step, -1.0, 1.0)
         if np.abs(step).max() < 1e-9:

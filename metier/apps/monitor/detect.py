@@ -25,16 +25,18 @@ from metier.apps.monitor.simulate import Counts
 from metier.errors import DataError, RecipeError
 
 HARDER = (0.0, 0.7, 2.5)
-"""Nats by which the thresholds of cusum, burst and shift are higher: most of the budget is the CUSUM's, which finds most,
-and the tone, as the second signal, has the least."""
+"""Nats by which the thresholds of cusum, burst and shift are higher: most of the budget is the CUSUM's, which finds
+most; the tone, as the second signal, has the least."""
 DOUBT = 3.0
 """The mean is taken higher by so many times its squared relative error: a baseline that is not known accuses nobody."""
 MEMORY = 3600.0
 """Seconds over which the volume of the stream is followed."""
 VOLUME_DOUBT = 3.0
-"""The volume of the stream is believed to differ from its baseline by what is beyond this many of its variances."""
+"""A rare change of the volume of the stream is believed by what is beyond this many variances of noise."""
 PATIENCE = DAY / 2
 """A surge for which nothing has spoken for so many seconds is over."""
+CLUSTERS = 2.0
+"""Variance over mean that is noise of the stream, at most: what varies more than clusters of stories do is volume."""
 CERTAIN = math.log(1e-3)
 """Nothing from the whole stream is a gap of the collection where it is less probable than this."""
 PRIOR_DAYS, PRIOR_STORIES = 0.5, 20.0
@@ -74,6 +76,7 @@ class Settings:
 
 REST = (
     *("volume_seen", "volume_due"),  # other stories seen and due, lately
+    "volume_varies",  # the variance of the logarithm of their ratio, beyond noise
     *("ticks", "pace", "spread"),  # discounted sums: of ticks, of expectations, of their variances
     "threshold",  # nats; zero while the series warms up
     *("firing", "began", "surge_seen", "surge_due"),  # the surge that is on: negative stories seen and due
@@ -242,7 +245,9 @@ class Detectors:
             self._decided = int(start // DAY)
             self.stream.refresh()
             self._decide(slice(None))
-        self.last = start
+        missed, self.last = start - self.last - self.settings.tick, start
+        if missed > 0:  # ticks that nobody told us of
+            self._forget(missed)
         flow, live = self._follow_stream(cell, total, open_)
         expected, exposure, live = self._expect(cell, flow, counts, total, live)
         own = self._series["threshold"]
@@ -256,6 +261,14 @@ class Detectors:
         return Signals(
             start, live, counts.negatives, expected.mean, variance, step.statistic, threshold, step.on, since
         )
+
+    def _forget(self, seconds: float) -> None:
+        """What a gap does: the volume of the stream, and after a while what spoke for a surge, are forgotten."""
+        keep = math.exp(-seconds / MEMORY)
+        for name in ("volume_seen", "volume_due"):
+            self._series[name] *= keep
+        if seconds >= PATIENCE:
+            self.evidence.reset(np.ones(len(self.places), dtype=bool))
 
     def _follow_stream(self, cell: tuple[int, int], total: Array, open_: Array | None) -> tuple[Expected | None, Array]:
         """What the stream was expected to bring, and whether the tick counts, each `(streams,)`.
@@ -292,16 +305,30 @@ class Detectors:
         seen += np.maximum(total - counts.negatives, 0.0) * live
         due *= self._keep
         due += np.maximum(flow.mean - expected.mean, 0.0) * live
-        volume = _volume(seen, due, (1 + flow.extra + flow.growth * flow.mean) / (1 + self._keep))
+        noise = (1 + flow.extra + flow.growth * flow.mean) / (1 + self._keep) / (due + 1)
+        volume = self._volume(np.log((seen + 1) / (due + 1)), noise, CLUSTERS / (1 + self._keep) / (due + 1), live)
         return expected._replace(mean=expected.mean * volume), flow.mean * volume, live
 
+    def _volume(self, ratio: Array, noise: Array, least: Array, live: Array) -> Array:
+        """The volume of the stream over its baseline `(series,)`.
+
+        `ratio`, the logarithm of stories seen over stories due lately, is drawn to zero: by the share of its variance
+        that is `noise` (what it varies beyond that is followed, as in empirical Bayes); but no more than the
+        positive-part estimator of James & Stein (1961) does with the noise of clusters alone, `least`, for a stream
+        that never changed may double.
+        """
+        square = ratio * ratio
+        varies = self._series["volume_varies"]
+        varies += (1 - self._pace) * live * (square - noise - varies)
+        usual = np.maximum(varies, 0.0)
+        rare = 1 - VOLUME_DOUBT * np.minimum(noise, least) / np.maximum(square, 1e-12)
+        found: Array = np.exp(ratio * np.maximum(rare, usual / (usual + noise)))
+        return found
+
     def _evidence(self, counts: Counts, expected: Expected) -> Array:
-        """Nats `(3, series)` for a surge. The mean is taken one standard error higher than it is thought to be."""
-        mean, extra, growth = (
-            expected.mean * (1 + DOUBT * np.minimum(expected.error, 0.6) ** 2),
-            expected.extra,
-            expected.growth,
-        )
+        """Nats `(3, series)` for a surge. The mean is taken higher by what is not known of it."""
+        mean, extra, growth = expected.mean, expected.extra, expected.growth
+        mean = mean * (1 + DOUBT * np.minimum(expected.error, 0.6) ** 2)
         residual = self.sentiment.residual(counts.stories, counts.sentiment)
         surges = cusum.evidence(counts.negatives, mean, extra, growth, (cusum.RATIO, bursts.RATIO))
         return np.concatenate([surges, shift.evidence(residual, counts.stories)[None]])
@@ -347,15 +374,3 @@ class Detectors:
         found = self._thresholds(rate, (own["spread"][places] + 1e-9) / (pace + 1e-9)) * self.settings.caution
         warm = self.baseline["age"][places] >= self.settings.warm_up * DAY
         own["threshold"][places] = np.where(warm, found, 0.0)
-
-
-def _volume(seen: Array, due: Array, spread: Array) -> Array:
-    """The volume of the stream over its baseline `(series,)`, from stories seen and due lately.
-
-    What may be noise is not believed: the logarithm is drawn to zero as the positive-part estimator of James & Stein
-    (1961) does, by its own variance `spread / due`.
-    """
-    ratio = np.log((seen + 1) / (due + 1))
-    doubt = VOLUME_DOUBT * spread / (due + 1) / np.maximum(ratio * ratio, 1e-12)
-    found: Array = np.exp(ratio * np.maximum(1 - doubt, 0.0))
-    return found

@@ -135,7 +135,7 @@ def season(world: World, start: float) -> Array | float:
 
 
 def counts(draw: np.random.Generator, mean: Array, world: World) -> Array:
-    """Counts `(replicas,)`, negative binomial: Poisson ones of a gamma mean. Variance `mean (dispersion + growth mean)`."""
+    """Negative binomial counts `(replicas,)`: Poisson of a gamma mean. Variance: `mean (dispersion + growth mean)`."""
     excess = np.maximum(world.dispersion - 1 + world.growth * mean, 1e-6)
     found: Array = draw.poisson(draw.gamma(np.maximum(mean, 1e-12) / excess) * excess).astype(float)
     return found
