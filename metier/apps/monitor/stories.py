@@ -33,6 +33,8 @@ class StorySettings:
         sure: similarity (`wording.alike`) from which a text is a copy.
         doubtful: similarity under which it is none. Between the two the vectors decide; without them it is none, too.
         cosine: of the vectors, from which a doubtful text is a copy.
+        first: similarity to the first document of a story that every further one must have, so that a story does not
+            wander off from link to link.
         shortest: words (two Chinese characters are one) under which only the same text is a copy.
     """
 
@@ -41,13 +43,14 @@ class StorySettings:
     sure: float = 0.7
     doubtful: float = 0.5
     cosine: float = 0.9
+    first: float = 0.5
     shortest: float = 3.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.doubtful <= self.sure <= 1:
+        if not (0 < self.doubtful <= self.sure <= 1 and self.first <= self.sure):
             raise RecipeError(
-                f"Stories have doubtful = {self.doubtful:g} and sure = {self.sure:g}.",
-                expected="0 < doubtful <= sure <= 1",
+                f"Stories have doubtful = {self.doubtful:g}, sure = {self.sure:g} and first = {self.first:g}.",
+                expected="0 < doubtful <= sure <= 1, and first no more than sure",
             )
         if not self.window > 0 or self.limit < 1:
             raise RecipeError(
@@ -121,10 +124,10 @@ def bands(texts: Sequence[str], settings: StorySettings | None = None) -> np.nda
 class _Text:
     """What is remembered of a text: by whom it came last, and the story that it belongs to."""
 
-    __slots__ = ("document", "key", "start", "story", "tokens", "vector")
+    __slots__ = ("document", "first", "key", "start", "story", "tokens", "vector")
 
     def __init__(self, key: bytes, tokens: str) -> None:
-        self.key, self.tokens = key, tokens
+        self.key, self.tokens, self.first = key, tokens, key
         self.document = self.story = ""
         self.start = 0.0
         self.vector: bytes | None = None
@@ -162,16 +165,16 @@ class Stories:
             settings: the same as then.
         """
         stories = cls(settings)
-        starts: dict[str, float] = {}
+        starts: dict[str, tuple[float, bytes]] = {}
         for batch in _batches(rows):
             wordings = [wording(row.text) for row in batch]
             keys = band_keys(wordings, stories.settings.shortest)
             for row, words, key in zip(batch, wordings, keys, strict=True):
                 if row.id == row.story:
-                    starts[row.id] = row.time
+                    starts[row.id] = (row.time, words.key)
                 stories._pass(row.time)
                 if row.story in starts:
-                    stories._keep(row, words, key, starts[row.story])
+                    stories._keep(row, words, key, *starts[row.story])
         return stories
 
     def assign(self, items: Sequence[Item], vectors: Sequence[Any] | np.ndarray | None = None) -> list[Assigned]:
@@ -199,11 +202,11 @@ class Stories:
         text = self._texts[slot] if slot is not None else None
         if text is None:
             answer = Assigned(item.id, item.id, True, 1.0, "first", item.id, vector)
-            start = item.time
+            start, first = item.time, words.key
         else:
             answer = Assigned(item.id, text.story, False, similarity, how, text.document, vector)
-            start = text.start
-        self._keep(Kept(item.id, item.text, item.time, answer.story, vector), words, keys, start)
+            start, first = text.start, text.first
+        self._keep(Kept(item.id, item.text, item.time, answer.story, vector), words, keys, start, first)
         return answer
 
     def _nearest(self, words: Wording, keys: np.ndarray, vector: bytes | None) -> tuple[int | None, float, str]:
@@ -219,9 +222,18 @@ class Stories:
                 ranked.append((-similarity, int(self._buckets.order[slot]), slot))
         for less, _, slot in sorted(ranked):
             how = self._settle(-less, vector, self._texts[slot])
-            if how:
+            if how and self._near_first(words, slot):
                 return slot, -less, how
         return None, 1.0, "first"
+
+    def _near_first(self, words: Wording, slot: int) -> bool:
+        """Whether a text is like the first one of the story of another, too; of a forgotten one nothing is known."""
+        text = self._texts[slot]
+        first = self._slots.get(text.first) if text is not None else None
+        beginning = self._texts[first] if first is not None and first != slot else None
+        if beginning is None or self.settings.first <= 0:
+            return True
+        return alike(words.tokens, beginning.tokens.split("\n"), self.settings.first) > 0
 
     def _settle(self, similarity: float, vector: bytes | None, text: _Text | None) -> str:
         """How a candidate of at least doubtful similarity is found to be a copy; empty where it is none."""
@@ -237,7 +249,7 @@ class Stories:
         while self._ends and self._ends[0][0] < self.now - self.settings.window:
             self._forget(*heapq.heappop(self._ends))
 
-    def _keep(self, row: Kept, words: Wording, keys: np.ndarray, start: float) -> None:
+    def _keep(self, row: Kept, words: Wording, keys: np.ndarray, start: float, first: bytes) -> None:
         """Remembers a document for as long as it and the first one of its story are in the window.
 
         One text has one slot, which belongs to the document that lasts longest.
@@ -254,9 +266,9 @@ class Stories:
                 self._forget(float(self._buckets.lasts[slot]), int(self._buckets.order[slot]), slot)
             elif lasts <= self._buckets.lasts[slot]:
                 return
-        self._put(row, words, keys, start)
+        self._put(row, words, keys, start, first)
 
-    def _put(self, row: Kept, words: Wording, keys: np.ndarray, start: float) -> None:
+    def _put(self, row: Kept, words: Wording, keys: np.ndarray, start: float, first: bytes) -> None:
         lasts = min(row.time, start)
         slot = self._slots.get(words.key)
         if slot is None:
@@ -265,7 +277,7 @@ class Stories:
             slot = self._free.pop()
             self._slots[words.key] = slot
         text = self._texts[slot] = _Text(words.key, "\n".join(words.tokens))
-        text.document, text.story, text.start, text.vector = row.id, row.story, start, row.vector
+        text.document, text.story, text.start, text.first, text.vector = row.id, row.story, start, first, row.vector
         self._buckets.put(slot, keys, lasts, self._count)
         heapq.heappush(self._ends, (lasts, self._count, slot))
         if len(self._ends) > 2 * self.settings.limit + BATCH:

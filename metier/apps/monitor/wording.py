@@ -41,6 +41,8 @@ ALLOWED = 0.025
 """The share of words that an edited article may have other ones for."""
 CONTRADICTED = 0.08
 """The share of the numbers (or of the directions) of a text that another one may have differently."""
+TAIL = 50
+"""Among so many characters at the end the name of a source is looked for."""
 LEAD = 3
 """So many words that say something are the beginning that a text is known by, whatever comes after it."""
 COMMON = 0.25
@@ -87,7 +89,8 @@ def bare(text: str) -> str:
     plain = unicodedata.normalize("NFKC", text[: 2 * LONGEST]).translate(_APOSTROPHES)[:LONGEST]
     plain = " ".join(plain.split())
     rest = WIRE.sub("", plain, count=1)
-    rest = SOURCE.sub("", rest, count=1)
+    source = SOURCE.search(rest, max(0, len(rest) - TAIL))
+    rest = rest[: source.start()] if source else rest
     if rest.endswith(("...", "\u2026")):  # the last word may be half of one
         rest = _CUT.sub("", rest, count=1)
     return rest if _PARTS.search(rest) else plain
