@@ -65,9 +65,10 @@ def server() -> Iterator[str]:
             [_program("postgres"), "-D", data, "-k", folder, "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-F"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, env=environment, **as_user,
         )  # fmt: skip
-        _answers(port)
+        url = f"postgresql://metier:{PASSWORD}@127.0.0.1:{port}/postgres"
+        _answers(url)
         _processes[port] = process
-        yield f"postgresql://metier:{PASSWORD}@127.0.0.1:{port}/postgres"
+        yield url
     finally:
         if process is not None:
             _end(process)
@@ -85,12 +86,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait(30)
 
 
-def _answers(port: int) -> None:
-    end = time.monotonic() + 30
+def _answers(url: str) -> None:
+    """Waits until the server lets somebody in: that it listens says only that it is starting up."""
+    import psycopg
+
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
+            psycopg.connect(url, connect_timeout=5).close()
+        except psycopg.OperationalError:
             time.sleep(0.05)
         else:
             return

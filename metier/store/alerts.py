@@ -80,7 +80,8 @@ def get(connection: Connection, id: str) -> StoredAlert | None:
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which alerts: in one of these states, of this topic, of this company, begun at `start` or later and before
-    `end`; before `(since, id)` of the last one that was seen, where a page follows another. What is `None` is open."""
+    `end`; of one of these severities, of this owner, with this verdict (empty: with none yet); before `(since, id)` of
+    the last one that was seen, where a page follows another. What is `None` is open."""
 
     states: Sequence[str] | None = None
     topic: str | None = None
@@ -88,12 +89,16 @@ class Wanted:
     start: float | None = None
     end: float | None = None
     before: tuple[float, str] | None = None
+    severities: Sequence[str] | None = None
+    owner: str | None = None
+    verdict: str | None = None
 
 
 def listing(connection: Connection, wanted: Wanted | None = None, limit: int | None = 100) -> list[StoredAlert]:
     """The alerts that are wanted, the latest first."""
     wanted = wanted or Wanted()
     statement = select(alerts).order_by(alerts.c.since.desc(), alerts.c.id.desc()).limit(limit)
+    statement = _said_of(statement, wanted)
     if wanted.states is not None:
         statement = statement.where(alerts.c.state.in_(wanted.states))
     if wanted.topic is not None:
@@ -107,6 +112,17 @@ def listing(connection: Connection, wanted: Wanted | None = None, limit: int | N
     if wanted.before is not None:
         statement = statement.where(tuple_(alerts.c.since, alerts.c.id) < tuple_(*wanted.before))
     return list(bulk.read_each(StoredAlert, connection, statement))
+
+
+def _said_of(statement: Any, wanted: Wanted) -> Any:
+    """How bad it is, whose it is, and what was said of it."""
+    if wanted.severities is not None:
+        statement = statement.where(alerts.c.severity.in_(wanted.severities))
+    if wanted.owner is not None:
+        statement = statement.where(alerts.c.owner == wanted.owner)
+    if wanted.verdict is not None:
+        statement = statement.where(alerts.c.verdict == wanted.verdict if wanted.verdict else alerts.c.verdict.is_(None))
+    return statement
 
 
 def acknowledge(connection: Connection, id: str, who: str, at: float) -> None:

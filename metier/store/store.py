@@ -119,9 +119,9 @@ class Store:
         may have to be done again, which `run` does.
 
         Raises:
-            StoreGone: where the store is locked for longer, full or away.
+            StoreGone: where the store is locked for longer, full or away, or went while it committed.
         """
-        with faults.told(self.url), self._alone(), self._writer.connect() as connection, connection.begin():
+        with faults.told(self.url), self._transaction() as connection:
             yield connection
 
     def run(self, work: Callable[[Connection], T]) -> T:
@@ -135,7 +135,8 @@ class Store:
             end = time.monotonic() + WAIT
             for attempt in range(TRIES):
                 try:
-                    return self._once(work)
+                    with self._transaction() as connection:
+                        return work(connection)
                 except DBAPIError as error:
                     last = attempt == TRIES - 1 or time.monotonic() > end
                     if last or not (faults.clashed(error) or faults.lost(error)):
@@ -143,25 +144,25 @@ class Store:
                     time.sleep(random.uniform(0.5, 1.0) * 0.01 * 2**attempt)
         raise AssertionError("unreachable")
 
-    def _once(self, work: Callable[[Connection], T]) -> T:
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
         with self._alone(), self._writer.connect() as connection:
             transaction = connection.begin()
             try:
-                result = work(connection)
+                yield connection
             except BaseException:
                 transaction.rollback()
                 raise
             try:
                 transaction.commit()
             except DBAPIError as error:
-                if faults.lost(error) and not faults.clashed(error):
-                    raise StoreGone(
-                        f"The connection to {self.shown} broke while a transaction was committed.",
-                        expected="an answer: it may be there or not",
-                        hint="look what is there, then go on",
-                    ) from error.orig
-                raise
-            return result
+                if not faults.lost(error) or faults.clashed(error):
+                    raise
+                raise StoreGone(
+                    f"The connection to {self.shown} broke while a transaction was committed.",
+                    expected="an answer: it may be there or not",
+                    hint="look what is there, then go on",
+                ) from error.orig
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

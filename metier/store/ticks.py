@@ -84,6 +84,32 @@ def keys(connection: Connection) -> list[tuple[str, str]]:
     return [(topic, company) for topic, company in connection.execute(statement)]
 
 
+def busiest(connection: Connection, start: float, end: float, axis: str, limit: int = 20) -> list[StoredTick]:
+    """The series of all topics, or of all companies, summed over a time, those with the most negative stories first.
+
+    Args:
+        connection: of `Store.read`.
+        start: ticks that start then or later, seconds since 1970, UTC.
+        end: and before then.
+        axis: `topic`, for series of one topic and all companies, or `company`, for the others.
+        limit: so many at most.
+
+    Returns sums; their `start` is that of the time.
+    """
+    own, other = (ticks.c.topic, ticks.c.company) if axis == "topic" else (ticks.c.company, ticks.c.topic)
+    sums = [func.sum(ticks.c[name]).label(name) for name in COUNTS]
+    statement = select(ticks.c.topic, ticks.c.company, *sums).group_by(ticks.c.topic, ticks.c.company)
+    statement = statement.where(other == "*", own != "*", ticks.c.start >= start, ticks.c.start < end)
+    order = (func.sum(ticks.c.negatives).desc(), func.sum(ticks.c.stories).desc(), own)
+    found = connection.execute(statement.order_by(*order).limit(limit))
+    counts = ("stories", "negatives", "uncertain", "heat", "total")  # PostgreSQL sums whole numbers to decimals
+    return [
+        StoredTick(row.topic, row.company, start, sentiment=row.sentiment,
+                   **{name: int(getattr(row, name)) for name in counts})
+        for row in found
+    ]  # fmt: skip
+
+
 # -- what is remembered ------------------------------------------------------------------------------------------
 def remember(connection: Connection, found: Mapping[tuple[str, str], State]) -> None:
     """Keeps the states of series `(topic, company)`, over those that are there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,9 +19,10 @@ from filled import document, fill
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from metier.errors import StoreError, StoreGone
-from metier.store import contents, documents, migrate, positions
+from metier.errors import MissingExtra, StoreError, StoreGone
+from metier.store import contents, documents, migrate, open_store, positions
 from metier.store import store as way
+from metier.store.backup import backup
 from metier.store.columns import Key
 from metier.store.store import Store
 from metier.store.tables import metadata
@@ -159,6 +161,27 @@ def test_without_leave_nothing_is_made_or_migrated(tmp_path, server):
     assert not list(tmp_path.iterdir())
     with pytest.raises(StoreError, match="There is no store"):
         Store.open(stores.fresh(server), create=False)
+
+
+def test_a_schema_of_its_own(server, tmp_path):
+    url = stores.fresh(server)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA news")
+        connection.execute("CREATE TABLE people (name TEXT)")  # somebody else's
+    with Store.open(f"{url}?options=-csearch_path%3Dnews") as store:
+        fill(store)
+        backup(store, tmp_path / "b.backup")
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT count(*) FROM news.documents").fetchone() == (10,)
+        connection.execute("TRUNCATE news.documents CASCADE")
+    with Store.open(f"{url}?options=-csearch_path%3Dnews") as store:
+        assert store.current() == migrate.HEAD
+
+
+def test_what_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "metier.store.store", None)
+    with pytest.raises(MissingExtra, match="metier\\[apps\\]"):
+        open_store("a.db")
 
 
 # -- mistakes ----------------------------------------------------------------------------------------------------
