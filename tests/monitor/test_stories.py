@@ -61,6 +61,18 @@ def test_copies_join_the_first_and_others_do_not():
     assert found[0].new and not found[1].new and found[2].near == "a" and 0.7 <= found[2].similarity < 1
 
 
+def test_a_story_does_not_wander_off_from_link_to_link():
+    chain = [
+        "Market column: buyers return to shipping shares",
+        "Market column: buyers return",
+        "Market column: buyers return after poor figures from carmakers and airlines",
+        "Poor figures from carmakers and airlines",
+    ]
+    loose = Stories(StorySettings(first=0.0)).assign([item(at, text) for at, text in enumerate(chain)])
+    assert {one.story for one in loose} == {"0"}
+    assert [one.story for one in Stories().assign([item(at, text) for at, text in enumerate(chain)])] != ["0"] * 4
+
+
 def test_short_texts_match_exactly_only():
     found = Stories().assign([item(1, "Oil up"), item(2, "OIL UP!"), item(3, "Oil up 2"), item(4, ""), item(5, " ")])
     assert [one.story for one in found] == ["1", "1", "3", "4", "4"]
