@@ -1,0 +1,169 @@
+"""The whole way of the sample month: what is planted is found, and no restart, batch or kill changes anything."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from monitor import sample_month
+
+from metier.apps.monitor import engine
+from metier.apps.monitor.engine import Monitor
+from metier.apps.monitor.item import SeriesKey
+from metier.errors import StoreGone
+from metier.sample import month
+from metier.store import alerts, notices, stories
+from metier.store.store import Store
+
+DAYS = 17
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sample_month.archive(tmp_path_factory.mktemp("month"), DAYS)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, file: Path) -> Iterator[Monitor]:
+    with Store.open(tmp_path_factory.mktemp("store") / "monitor.db") as store:
+        made = sample_month.monitor(store, file)
+        made.run()
+        made.end()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def undisturbed(whole: Monitor) -> Store:
+    return whole.store
+
+
+def test_the_planted_surge_is_found_in_time_and_told(undisturbed: Store) -> None:
+    surge = month.planted()[0]
+    with undisturbed.read() as connection:
+        found = alerts.listing(connection)
+        told = notices.waiting(connection, "desk")
+    mine = [one for one in found if one.company == "vantis-telecom"]
+    assert len(mine) == 1 and mine[0].fired is not None
+    assert surge.start.timestamp() < mine[0].fired < surge.start.timestamp() + 6 * 3600
+    assert {(one.topic, one.company) for one in found} <= {
+        ("*", "*"), ("products", "*"), ("*", "vantis-telecom"),
+    }  # fmt: skip
+    assert mine[0].id in {name for notice in told for name in notice.alerts}
+
+
+def test_an_alert_rests_on_stories_that_are_stored(undisturbed: Store) -> None:
+    with undisturbed.read() as connection:
+        (alert,) = [one for one in alerts.listing(connection) if one.company == "vantis-telecom"]
+        kept = stories.many(connection, alert.evidence["stories"])
+        assert set(kept) == set(alert.evidence["stories"]) and len(kept) >= 3
+        assert all(stories.pinned(connection, name) for name in kept)
+    assert all("Vantis" in one["text"] for one in alert.evidence["stories"].values())
+    assert alert.evidence["run"] == "stand-in"
+    assert any(row.get("firing") for row in alert.evidence["counts"])
+
+
+@pytest.mark.parametrize("batch", [7, 100])
+def test_neither_batches_nor_restarts_change_what_is_stored(
+    tmp_path: Path, file: Path, whole: Monitor, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BATCH", batch)
+    random_ = random.Random(batch)
+    path, ended = tmp_path / "monitor.db", False
+    while not ended:
+        with Store.open(path) as store:
+            made = sample_month.monitor(store, file)
+            for _ in range(random_.randint(1, 700 // batch)):
+                made.step(made.intakes[0])
+                ended = made.intakes[0].ended
+            if ended:
+                made.end()
+                assert sample_month.stored(store) == sample_month.stored(whole.store)
+                assert sample_month.remembered(made) == sample_month.remembered(whole)
+
+
+def test_the_flood_of_copies_is_one_story(tmp_path: Path) -> None:
+    flood = month.planted()[2]
+    with Store.open(tmp_path / "monitor.db") as store:
+        made = sample_month.monitor(store, sample_month.archive(tmp_path, 21))
+        made.run()
+        with store.read() as connection:
+            hottest = max(stories.newest(connection, limit=1000), key=lambda story: story.heat)
+            companies = {one.company for one in alerts.listing(connection)}
+    assert hottest.heat == flood.documents
+    assert "kestrel-lane-air" not in companies
+
+
+def test_a_store_that_is_away_is_waited_for(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "PAUSE", 0.01)
+    with Store.open(tmp_path / "monitor.db") as store:
+        made = sample_month.monitor(store, file)
+        run, failures = store.run, iter([StoreGone("The store is away."), StoreGone("Still.")])
+
+        def sometimes(work: object) -> object:
+            for failure in failures:
+                raise failure
+            return run(work)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(store, "run", sometimes)
+        assert made.step(made.intakes[0]).new == engine.BATCH
+        with store.read() as connection:
+            assert sum(story.heat for story in stories.newest(connection, limit=1000)) == engine.BATCH
+
+
+def test_what_was_committed_without_an_answer_is_not_written_twice(tmp_path: Path, file: Path) -> None:
+    with Store.open(tmp_path / "monitor.db") as store:
+        made = sample_month.monitor(store, file)
+        run, broken = store.run, [StoreGone("The connection broke while a transaction was committed.")]
+
+        def commits_and_breaks(work: object) -> object:
+            result = run(work)  # type: ignore[arg-type]
+            if broken:
+                raise broken.pop()
+            return result
+
+        store.run = commits_and_breaks  # type: ignore[method-assign, assignment]
+        engine_pause, engine.PAUSE = engine.PAUSE, 0.01
+        try:
+            made.step(made.intakes[0])
+        finally:
+            engine.PAUSE = engine_pause
+        with store.read() as connection:
+            assert sum(story.heat for story in stories.newest(connection, limit=1000)) == engine.BATCH
+        assert SeriesKey() in made.alarm.detectors.places
+
+
+def killed(file: Path, path: Path, after: float) -> bool:
+    """Runs the monitor in a process that is killed after some seconds; whether it had ended by then."""
+    code = (
+        "import sys; from pathlib import Path; from metier.store.store import Store; from monitor import sample_month\n"
+        "store = Store.open(sys.argv[2]); made = sample_month.monitor(store, Path(sys.argv[1]))\n"
+        "print('go', flush=True); made.run(); made.end(); store.close()"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code, str(file), str(path)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(after)
+        process.send_signal(signal.SIGKILL)
+        return process.wait() == 0
+
+
+def test_kill_9_loses_nothing_and_counts_nothing_twice(
+    tmp_path: Path, file: Path, undisturbed: Store, kills: int = 3
+) -> None:
+    path, random_ = tmp_path / "monitor.db", random.Random(5)
+    for _ in range(kills):
+        killed(file, path, random_.uniform(0.0, 1.5))
+    while not killed(file, path, 60.0):
+        pass
+    with Store.open(path) as store:
+        assert sample_month.stored(store) == sample_month.stored(undisturbed)
