@@ -27,6 +27,21 @@ LINES = 5.0
 
 
 @monitor.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder for monitor.toml.")],
+    run: Annotated[Path, typer.Option(help="A run with the heads topic and sentiment.")],
+    sample: Annotated[bool, typer.Option("--sample", help="With the sample month of headlines.")] = False,
+) -> None:
+    """Begin: write a monitor.toml to be edited."""
+    from metier.apps.monitor.beginning import MONTH, begin
+
+    written = begin(folder, run, sample=sample)
+    typer.echo(f"{written}: edit it, then metier monitor run {written}")
+    if sample:
+        typer.echo(f"metier monitor replay {folder / MONTH} --settings {written}")
+
+
+@monitor.command()
 def run(
     settings: Annotated[Path, typer.Argument(help="The monitor.toml.")] = Path("monitor.toml"),
     as_json: Json = False,
