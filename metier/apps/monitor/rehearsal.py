@@ -67,7 +67,8 @@ class Episode:
 
 @dataclass(frozen=True)
 class Caught:
-    """How surges of one size were found. Delays are minutes from the begin of the surge to the end of the tick."""
+    """How surges of one size were found. Delays are minutes from the begin of the surge to the end of the tick
+    in which an alarm fires, infinite where most were not caught."""
 
     ratio: float
     surges: int
