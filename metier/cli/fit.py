@@ -51,6 +51,9 @@ def train(
     unlabelled: Annotated[
         str | None, typer.Option(metavar="FILE", help="Further texts without labels, to learn from as well.")
     ] = None,
+    from_interactions: Annotated[
+        str | None, typer.Option(metavar="STORE", help="A store of an application: learn from what people corrected.")
+    ] = None,
     ensemble: Annotated[int | None, typer.Option(min=1, help="Fit so many models that answer together.")] = None,
     wandb: Annotated[bool, typer.Option("--wandb", help="Track with Weights & Biases, too.")] = False,
     budget: Annotated[str | None, typer.Option(help="Of --method auto: 90s, 10m or 1h; 10m by default.")] = None,
@@ -80,6 +83,7 @@ def train(
         "backbone": backbone, "split": split, "group": group, "time": by_time,
         "learning_rate": learning_rate, "batch_size": batch_size, "max_length": max_length, "threads": threads,
         "device": device, "wandb": wandb or None, "seed": seed, "unlabelled": unlabelled,
+        "interactions": from_interactions,
         "members": ensemble, "race.budget": budget, "race.margin": margin, **assigned(set_ or []),
     }  # fmt: skip
     recipe = _recipe(source, label or [], tuple(text or ()), task, settings)

@@ -59,7 +59,12 @@ def read_dataset(recipe: Recipe, source: Source, watch: Watch) -> Dataset:
     found = origins(recipe, source)
     several = any(origin.path for origin in found)
     datasets = [read_source(origin.recipe, origin.source, watch, several=several) for origin in found]
-    return _joined(found, datasets, watch) if several else datasets[0]
+    dataset = _joined(found, datasets, watch) if several else datasets[0]
+    if recipe.data.interactions:
+        from metier.pipeline.corrections import corrected
+
+        return corrected(dataset, recipe.data.interactions, clean=recipe.data.clean, watch=watch)
+    return dataset
 
 
 def _joined(found: Sequence[Origin], datasets: Sequence[Dataset], watch: Watch) -> Dataset:

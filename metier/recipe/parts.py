@@ -37,6 +37,8 @@ class DataPart(Part):
     """Of the split; apart from the recipe's own, so that several seeds are judged on the same texts."""
     unlabelled: str = ""
     """A file of further texts without labels, for what `[semi]` says."""
+    interactions: str = ""
+    """A store of an application, a file or `postgresql://...`: what people corrected there is learned from as well."""
     clean: bool = True
     dedup: Literal["exact", "near", "off"] = "exact"
 
@@ -48,6 +50,8 @@ class DataPart(Part):
             raise ValueError("data.group and data.time exclude each other: a split is by group or by time")
         if self.fractions and (min(self.fractions) < 0 or abs(sum(self.fractions) - 1) > 1e-6):
             raise ValueError("data.fractions are the shares of train, valid and test and must add up to 1")
+        if re.match(r"\w+://[^/@]*:[^/@]+@", self.interactions):
+            raise ValueError("data.interactions holds a password, which a run would keep; use PGPASSWORD or ~/.pgpass")
         return self
 
 

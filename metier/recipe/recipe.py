@@ -89,10 +89,12 @@ class Recipe(Part):
         """The recipe with other names for those of its files of data that are no absolute paths."""
 
         def moved(file: str) -> str:
-            return place(file) if file and not Path(file).is_absolute() else file
+            return place(file) if file and "://" not in file and not Path(file).is_absolute() else file
 
         heads = {name: {**head.model_dump(), "path": moved(head.path)} for name, head in self.heads.items()}
-        return self.but(data={key: moved(getattr(self.data, key)) for key in ("path", "unlabelled")}, heads=heads)
+        return self.but(
+            data={key: moved(getattr(self.data, key)) for key in ("path", "unlabelled", "interactions")}, heads=heads
+        )
 
     def write(self, path: Path) -> None:
         """The resolved recipe as TOML; keys that are `None` are left out."""

@@ -98,7 +98,9 @@ class Reader:
         )
 
     def _told(self, mention: Mention, span: Span | None) -> Mention:
-        return mention if span is None else replace(mention, sentiment=Prediction(span.label, span.score))
+        if span is None:
+            return mention
+        return replace(mention, sentiment=Prediction(span.label, span.score, probabilities=span.probabilities))
 
 
 def _topics(said: Prediction) -> list[Prediction]:
