@@ -34,11 +34,11 @@ def few_shot(result: dict[str, Any]) -> str:
 def setfit(result: dict[str, Any]) -> str:
     """`contrastive` and the setfit package."""
     lines = (
-        (name.replace("-", ", "), percent(one["ours"]), percent(one["theirs"]), f"{one['points']:+.1f}",
+        (name.replace("-", ", "), str(one["seeds"]), percent(one["ours"]), percent(one["theirs"]), f"{one['points']:+.1f}",
          f"{one['speed']:.1f} ×")
         for name, one in result["cases"].items()
     )  # fmt: skip
-    return rows("data, texts a class | `contrastive` | `setfit` | points | times faster", *lines)
+    return rows("data, texts a class | seeds | `contrastive` | `setfit` | points | times faster", *lines)
 
 
 def lora(result: dict[str, Any]) -> str:
