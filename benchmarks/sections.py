@@ -34,10 +34,16 @@ def few_shot(result: dict[str, Any]) -> str:
 def setfit(result: dict[str, Any]) -> str:
     """`contrastive` and the setfit package."""
     lines = (
-        (name.replace("-", ", "), str(one["seeds"]), percent(one["ours"]), percent(one["theirs"]), f"{one['points']:+.1f}",
-         f"{one['speed']:.1f} ×")
+        (
+            name.replace("-", ", "),
+            str(one["seeds"]),
+            percent(one["ours"]),
+            percent(one["theirs"]),
+            f"{one['points']:+.1f}",
+            f"{one['speed']:.1f} ×",
+        )
         for name, one in result["cases"].items()
-    )  # fmt: skip
+    )
     return rows("data, texts a class | seeds | `contrastive` | `setfit` | points | times faster", *lines)
 
 
