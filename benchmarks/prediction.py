@@ -160,7 +160,7 @@ def _typed(engine: Engine, name: str, array: np.ndarray) -> np.ndarray:
 
 # -- the peak ----------------------------------------------------------------------------------------------------
 def found_peak(threads: int, size: int = 2048, repeats: int = 12) -> dict[str, float]:
-    """Billions of operations a second: the fastest product of matrices of bytes here (ONNX Runtime's), and of floats."""
+    """Billions of operations a second: the fastest product of matrices of bytes here (by ONNX Runtime), of floats."""
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
 
