@@ -1,6 +1,6 @@
 """LoRA against a full fit: accuracy on the official test splits of three tasks, weights trained, speed of a step.
 
-Of the training splits the same 2,000 rows for both, drawn anew for each seed.
+Of the training splits the same 1,000 rows for both, drawn anew for each seed.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _stretch(steps_of: Any, steps: int) -> float:
 
 
 def run(
-    seeds: int = 2, work: str = "/tmp/metier-lora", threads: int = 1, rows: int = 2000, **settings: Any
+    seeds: int = 2, work: str = "/tmp/metier-lora", threads: int = 1, rows: int = 1000, **settings: Any
 ) -> dict[str, Any]:
     """Both methods on each task, and the ratio of their speeds."""
     torch.set_num_threads(threads or torch.get_num_threads())

@@ -8,16 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.sections import SECTIONS, percent
+
 HERE = Path(__file__).parent
 PAGES = ("README.md", "README.zh-CN.md")
 MARKS = re.compile(r"(<!-- figures -->\n).*?(<!-- /figures -->)", re.DOTALL)
 SETTINGS = ("batch_32", "batch_16", "padded_to_128")
 Line = Callable[[dict[str, Any]], tuple[str, str]]
-
-
-def percent(value: float | None) -> str:
-    """`93.5 %`, a dash for nothing."""
-    return "-" if value is None else f"{100 * value:.1f} %"
 
 
 def quality(result: dict[str, Any]) -> tuple[str, str]:
@@ -106,22 +103,6 @@ def table(page: str) -> str:
             title = translated if chinese else english
             rows.append("| " + " | ".join((title, *line(result[part] if part else result))) + " |")
     return "\n".join(rows)
-
-
-def few_shot(result: dict[str, Any]) -> str:
-    """Few labels: the contrastive method beside the probe, and a full fit where one was made."""
-    rows = ["| data, texts a class | `contrastive` | `probe` | `full` | bar |", "|---|---|---|---|---|"]
-    for key, found in result["results"].items():
-        cells = [
-            f"{100 * found[method]['mean']:.1f} ± {100 * (found[method]['sd'] or 0):.1f} %" if method in found else ""
-            for method in ("contrastive", "probe", "full")
-        ]
-        rows.append(f"| {key.replace('-', ', ')} | " + " | ".join(cells) + f" | {percent(found['bar'])} |")
-    return "\n".join(rows)
-
-
-SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {"few_shot": few_shot}
-"""Tables of the documentation, by the name of the result and of the marks around them."""
 
 
 def fill(page: Path) -> None:

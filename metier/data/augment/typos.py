@@ -62,7 +62,7 @@ def _slip(passage: Passage, at: int, word: tuple[int, int], rng: Random, sources
     after = passage.text[at + 1] if at + 1 < word[1] else ""
     if slip == "turn" and after and after != letter:
         return Edit(at, at + 2, after + letter)
-    if slip == "leave" and word[1] - word[0] > 2:
+    if slip == "leave" and word[1] - word[0] > 2 and at > word[0]:  # the first letter stays, so that a word does
         return Edit(at, at + 1, "")
     if slip == "double":
         return Edit(at, at + 1, letter * 2)
