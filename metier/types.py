@@ -81,6 +81,7 @@ VERDICTS: Mapping[str, str] = MappingProxyType(
         "clicked": "what was offered was taken",
         "dismissed": "what was offered was put away",
         "unsure": "somebody looked and could not tell",
+        "noted": "nothing is judged: there is a comment",
     }
 )
 """What can come back of a prediction that was shown."""

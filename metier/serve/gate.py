@@ -7,7 +7,7 @@ import logging
 import re
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from metier.serve.keys import KeyRing
-    from metier.serve.monitoring import Monitor
-    from metier.serve.settings import Settings
+    from metier.serve.settings import Limits
 
 logger = logging.getLogger(__name__)
 
@@ -41,16 +40,39 @@ PAGE_POLICY = (
 )
 
 
+class Counting(Protocol):
+    """What is told of every answer."""
+
+    def answered(self, path: str, method: str, status: int, seconds: float) -> None:
+        """Counts one answer."""
+
+
+class Guarded(Protocol):
+    """What an operator decides about the gate."""
+
+    @property
+    def limits(self) -> Limits:
+        """How much one client may ask."""
+
+    def known_hosts(self) -> frozenset[str] | None:
+        """The names that the `Host` header may hold, or `None` where any will do."""
+
+
 class Gate:
     """ASGI middleware. Turns whatever is raised behind it into a problem document."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, keys: KeyRing, monitor: Monitor) -> None:
+    def __init__(self, app: ASGIApp, settings: Guarded, keys: KeyRing, monitor: Counting) -> None:
         self.app, self.settings, self.keys, self.monitor = app, settings, keys, monitor
         self._known = settings.known_hosts()
         self.draining = False
         self.in_flight = 0
         self.admit: Callable[[str], None] = lambda path: None
         """Raises `Problem` where a prediction that is asked at a path need not be read: it would be refused."""
+
+    def policy(self, path: str) -> Iterable[tuple[bytes, bytes]]:
+        """The security headers of the answer at a path."""
+        page = path == "/" or path.startswith(PAGE_PATHS)
+        return policy(PAGE_POLICY if page else DOCS_POLICY if path == "/docs" else API_POLICY, kept=_is_kept(path))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -62,7 +84,7 @@ class Gate:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         limits = self.settings.limits
-        answer = Answering(scope, send, self.monitor)
+        answer = Answering(scope, send, self.monitor, self.policy(scope["path"]))
         body = Body(receive, limits.body_bytes)
         self.in_flight += 1
         try:
@@ -160,10 +182,10 @@ class Body:
 class Answering:
     """The answer as it leaves: its status is counted, and it carries the headers that keep browsers careful."""
 
-    def __init__(self, scope: Scope, send: Send, monitor: Monitor) -> None:
+    def __init__(self, scope: Scope, send: Send, monitor: Counting, policy: Iterable[tuple[bytes, bytes]]) -> None:
         self._scope, self._send, self._monitor = scope, send, monitor
         self._started = time.perf_counter()
-        self._policy = policy(scope["path"])
+        self._policy = policy
         self.status = 0
 
     async def send(self, message: Message) -> None:
@@ -191,19 +213,21 @@ def predicts(path: str) -> bool:
     return path.startswith("/v1/") and path.endswith("/predict")
 
 
-def policy(path: str) -> Iterable[tuple[bytes, bytes]]:
-    """The security headers of the answer at `path`."""
-    page = path == "/" or path.startswith(PAGE_PATHS)
-    csp = PAGE_POLICY if page else DOCS_POLICY if path == "/docs" else API_POLICY
+def policy(content: str, *, kept: bool) -> list[tuple[bytes, bytes]]:
+    """Security headers: a content policy, and whether a browser may keep the answer."""
     headers = {
-        "content-security-policy": csp,
+        "content-security-policy": content,
         "x-content-type-options": "nosniff",
         "referrer-policy": "no-referrer",
         "cross-origin-resource-policy": "same-origin",
     }
-    if not (page or path.startswith("/docs")):
+    if not kept:
         headers["cache-control"] = "no-store"
     return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+def _is_kept(path: str) -> bool:
+    return path == "/" or path.startswith((*PAGE_PATHS, "/docs"))
 
 
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

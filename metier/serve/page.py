@@ -5,27 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
-from nicegui import Client, core, ui
-from starlette.exceptions import HTTPException
-from starlette.routing import Match, Mount
+from nicegui import ui
 
 from metier.errors import MetierError
 from metier.serve import drawing
-from metier.serve.problems import Problem, of_http, overloaded
+from metier.serve.mounting import mount
+from metier.serve.problems import Problem
 from metier.serve.words import LANGUAGES, preferred, word
 from metier.types import Document
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from starlette.responses import Response
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from collections.abc import Callable
 
     from metier.serve.served import ServedRun
     from metier.serve.service import Service
@@ -33,30 +28,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FAVICON = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#0f766e"/>'
-    '<path d="M8 23V9l8 8 8-8v14" fill="none" stroke="#fff" stroke-width="3" stroke-linejoin="round"/></svg>'
-)
 THEMES = {"auto": None, "light": False, "dark": True}
 ICONS = {"auto": "contrast", "light": "light_mode", "dark": "dark_mode"}
 WRONG_KEY_SECONDS = 0.5
 
 
 def add_page(app: FastAPI, service: Service) -> None:
-    """Mounts NiceGUI in `app` for `/` and its own files, and nothing else: other paths keep their own answers.
-
-    NiceGUI is one application a process. An app that is made later in the same process takes the page over.
-    """
-    core.app.middleware_stack = None
-    core.app.user_middleware.clear()
-    own = app.router.lifespan_context
-    ui.run_with(app, title="Metier", favicon=FAVICON, dark=None, tailwind=False, show_welcome_message=False)
-    # run_with's own lifespan looks through every object of the process for its server, which wakes whatever torch keeps
-    # asleep; NiceGUI's application has all that is needed.
-    app.router.lifespan_context = _both(core.app.router.lifespan_context, own)
-    app.router.routes[-1] = PageMount(core.app, service)
-    core.app.add_exception_handler(HTTPException, _problem)
-    core.app.add_exception_handler(404, _problem)
+    """Mounts NiceGUI in `app` for `/` (see `mounting.mount`)."""
+    mount(app, lambda path: path == "/", service.settings.limits.connections)
 
     @ui.page("/", title="Metier")
     def index(request: Request) -> None:
@@ -65,46 +44,6 @@ def add_page(app: FastAPI, service: Service) -> None:
         theme = request.cookies.get("metier-theme", "auto")
         run = service.runs.get(request.query_params.get("run", ""), service.default)
         TryPage(service, run, language, theme if theme in THEMES else "auto").build()
-
-
-def _both(outer: Callable[[Any], Any], inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """One lifespan of two: NiceGUI's around the service's."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with outer(core.app), inner(app):
-            yield
-
-    return lifespan
-
-
-async def _problem(_: Request, error: Exception) -> Response:
-    return of_http(error if isinstance(error, HTTPException) else HTTPException(404)).response()
-
-
-class PageMount(Mount):
-    """NiceGUI's mount, which by itself would swallow every path that no route has."""
-
-    def __init__(self, app: ASGIApp, service: Service) -> None:
-        super().__init__("", app=_Bounded(app, service.settings.limits.connections))
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        path = scope.get("path", "")
-        if path in ("/", "/favicon.ico") or path.startswith("/_nicegui"):
-            return super().matches(scope)
-        return Match.NONE, {}
-
-
-class _Bounded:
-    """A page lives on the server for a while after it was asked for; there may be only so many."""
-
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self.app, self.most = app, most
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == "/" and len(Client.instances) >= self.most:
-            raise overloaded("Too many pages are open.")
-        await self.app(scope, receive, send)
 
 
 @dataclass

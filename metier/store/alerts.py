@@ -121,7 +121,9 @@ def _said_of(statement: Any, wanted: Wanted) -> Any:
     if wanted.owner is not None:
         statement = statement.where(alerts.c.owner == wanted.owner)
     if wanted.verdict is not None:
-        statement = statement.where(alerts.c.verdict == wanted.verdict if wanted.verdict else alerts.c.verdict.is_(None))
+        statement = statement.where(
+            alerts.c.verdict == wanted.verdict if wanted.verdict else alerts.c.verdict.is_(None)
+        )
     return statement
 
 

@@ -102,10 +102,12 @@ def busiest(connection: Connection, start: float, end: float, axis: str, limit: 
     statement = statement.where(other == "*", own != "*", ticks.c.start >= start, ticks.c.start < end)
     order = (func.sum(ticks.c.negatives).desc(), func.sum(ticks.c.stories).desc(), own)
     found = connection.execute(statement.order_by(*order).limit(limit))
-    counts = ("stories", "negatives", "uncertain", "heat", "total")  # PostgreSQL sums whole numbers to decimals
+    # PostgreSQL sums whole numbers to decimals.
     return [
-        StoredTick(row.topic, row.company, start, sentiment=row.sentiment,
-                   **{name: int(getattr(row, name)) for name in counts})
+        StoredTick(
+            row.topic, row.company, start, int(row.stories), int(row.negatives), int(row.uncertain), row.sentiment,
+            int(row.heat), int(row.total),
+        )
         for row in found
     ]  # fmt: skip
 

@@ -17,3 +17,11 @@ def server():
 
     with served() as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory):
+    """The path of a monitor's store in the middle of a surge; it is copied, not written."""
+    from monitored import month
+
+    return month(tmp_path_factory.mktemp("filled"))

@@ -1,0 +1,91 @@
+"""Templates of the pages. Every value is escaped; what may be a link is looked at before it is one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from markupsafe import Markup
+
+from metier.apps.monitor.brief import link
+from metier.apps.monitor.item import EVERYTHING
+from metier.serve.monitor.phrases import say
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+HOUR = 3600.0
+
+
+def draw(template: str, language: str, **values: Any) -> Markup:
+    """A template in a language, as markup."""
+
+    def spoken(name: str, **more: Any) -> str:
+        return say(name, language, **more)
+
+    found = _environment().get_template(template).render(t=spoken, language=language, css=style(), **values)
+    return Markup(found)  # made by a template that escapes
+
+
+@cache
+def style() -> Markup:
+    """The style sheet of all pages."""
+    own = files("metier.serve").joinpath("page.css").read_text(encoding="utf-8")
+    more = files("metier.serve.monitor").joinpath("console.css").read_text(encoding="utf-8")
+    return Markup(own + more)  # files of this package
+
+
+def clock(seconds: float | None, zone: str, form: str = "%Y-%m-%d %H:%M") -> str:
+    """A time as the viewer's clock shows it."""
+    return "–" if seconds is None else datetime.fromtimestamp(seconds, tz=zone_of(zone)).strftime(form)
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """A time zone; UTC for a name that is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def series_link(topic: str, company: str, **more: Any) -> str:
+    """The address of the page of a series."""
+    return "/series?" + urlencode({"topic": topic, "company": company, **more})
+
+
+def span_text(seconds: float, language: str) -> str:
+    """How long something is: `4 days`, `90 min`."""
+    for unit, length in (("days", 86_400.0), ("hours", HOUR), ("minutes", 60.0)):
+        if seconds >= 2 * length or (seconds >= length and seconds % length == 0):
+            return say(f"n_{unit}", language, n=f"{seconds / length:.3g}")
+    return say("n_seconds", language, n=f"{seconds:.0f}")
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("metier.serve.monitor"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "link": link, "clock": clock, "series_link": series_link, "EVERYTHING": EVERYTHING, "quote": _quoted,
+        "span_text": span_text, "percent": _percent,
+    }  # fmt: skip
+    return environment
+
+
+def _quoted(value: str) -> str:
+    return quote(value, safe="")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%"

@@ -1,0 +1,122 @@
+"""What programs send to the monitor. Times are seconds since 1970, UTC, or ISO 8601 with a zone."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+LATEST = 1e11
+"""Seconds since 1970 that no clock shows."""
+
+
+def moment(value: Any) -> float:
+    """A time as seconds since 1970. Raises `ValueError`."""
+    if isinstance(value, bool):
+        raise ValueError("a time is a number of seconds since 1970, or ISO 8601 with a zone")
+    if isinstance(value, int | float) or (isinstance(value, str) and value.replace(".", "", 1).isdigit()):
+        seconds = float(value)
+    else:
+        try:
+            found = datetime.fromisoformat(str(value))
+        except ValueError:
+            raise ValueError("a time is a number of seconds since 1970, or ISO 8601 with a zone") from None
+        if found.tzinfo is None:
+            raise ValueError("a time has a zone, such as 2025-03-17T09:30:00Z")
+        seconds = found.timestamp()
+    if not math.isfinite(seconds) or not 0 <= seconds < LATEST:
+        raise ValueError("the time is one that no clock shows")
+    return seconds
+
+
+Moment = Annotated[float, BeforeValidator(moment)]
+Comment = Annotated[str, Field(max_length=2_000)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Role = Literal["viewer", "analyst", "admin"]
+
+
+class Body(BaseModel):
+    """Nothing that it does not know; no other types than those that are written here."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Said(Body):
+    comment: Comment = ""
+
+
+class Snoozed(Said):
+    until: Moment | None = Field(description="None: at once again.")
+
+
+class Judged(Said):
+    verdict: Literal["true", "false", "unclear"]
+
+
+class Remarked(Body):
+    comment: Annotated[str, Field(min_length=1, max_length=2_000)]
+
+
+class Owned(Body):
+    owner: Name | None
+
+
+class Silenced(Body):
+    matchers: Annotated[str, Field(min_length=1, max_length=2_000)] = Field(examples=['topic="fraud"'])
+    starts: Moment | None = None
+    ends: Moment
+    comment: Comment = ""
+
+
+class Watched(Body):
+    name: Name
+    topics: Annotated[list[Name], Field(max_length=200)] = []
+    companies: Annotated[list[Name], Field(max_length=200)] = []
+    id: Annotated[str, Field(max_length=64)] = Field("", description="Of a list of one's own that is changed.")
+
+
+class MissedEvent(Body):
+    topic: Name = "*"
+    company: Name = "*"
+    starts: Moment
+    ends: Moment
+    comment: Comment = ""
+    documents: Annotated[list[Name], Field(max_length=500)] = []
+
+
+class Feedback(Body):
+    """What a document says was read wrongly. Without `correction` it is only known to be wrong."""
+
+    document: Name
+    head: Literal["topic", "sentiment", "company"]
+    correction: Name | Annotated[list[Name], Field(max_length=200)] | None = None
+    comment: Comment = ""
+
+
+class Replayed(Body):
+    numbers: Annotated[list[int], Field(min_length=1, max_length=500)]
+    contents: dict[str, str] = Field({}, description="Mended JSON, by number.")
+
+
+class Settled(Body):
+    names: Annotated[list[Name], Field(min_length=1, max_length=500)]
+
+
+class NewPerson(Body):
+    name: Name
+    role: Role
+    password: Annotated[str, Field(max_length=1_000)] | None = None
+
+
+class ChangedPerson(Body):
+    role: Role | None = None
+    active: bool | None = None
+    password: Annotated[str, Field(max_length=1_000)] | None = None
+
+
+class NewKey(Body):
+    name: Name
+    role: Role
+    days: Annotated[float, Field(gt=0, le=3_660)] | None = None
