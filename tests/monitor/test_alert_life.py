@@ -103,7 +103,7 @@ def test_an_alert_names_what_it_is_about() -> None:
 
 
 def test_what_people_do() -> None:
-    book = Book(Rules(keep=1, reopen=10 * STEP))
+    book = Book(Rules(least=1, keep=1, reopen=10 * STEP))
     alert = book.observe(seen(0, observed=2))
     assert alert and alert.severity.level == "info"
     kept = book.act(alert.id, lambda found: acknowledge(found, "wang", 1_000.0, "mine"))
@@ -156,3 +156,8 @@ def test_it_does_not_depend_on_where_the_stream_is_cut(pattern: str, cuts: Seque
     assert found == expected and book.state() == whole.state()
     ids = [alert.id for alert in expected if alert]
     assert len(ids) == 0 or len(set(ids)) <= pattern.count("x")
+
+
+def test_it_does_not_fire_before_it_rests_on_enough() -> None:
+    book, ticks = Book(Rules(least=3)), [seen(at, observed=1) for at in range(3)]
+    assert [alert.status for one in ticks if (alert := book.observe(one))] == ["pending", "pending", "firing"]

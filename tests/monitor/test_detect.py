@@ -239,6 +239,6 @@ def test_the_band_holds_ninety_five_of_a_hundred_counts() -> None:
     signals = fed(bank, 24 * 35)[24 * 28 :]
     inside = []
     for each in signals:
-        low, high = each.band()
+        low, high = each.band(range(len(each.observed)))
         inside.append((each.observed >= low) & (each.observed <= high))
     assert 0.93 < np.mean(inside) < 0.995

@@ -71,7 +71,8 @@ class Alarm:
         names = [name for name in detectors.places if isinstance(name, SeriesKey)]
         firing = {series for series, on in zip(names, signals.firing.tolist(), strict=True) if on}
         followed = sorted(firing.union(self.book.alerts))
-        kept = {series: signals.of(detectors.places[series]) for series in {SeriesKey(), *closed.ticks, *followed}}
+        told_of = sorted({SeriesKey(), *closed.ticks, *followed})
+        kept = dict(zip(told_of, signals.each([detectors.places[series] for series in told_of]), strict=True))
         changed = [
             self.book.observe(
                 Seen(

@@ -32,12 +32,15 @@ class Rules:
 
     Args:
         hold: for how long a series must be over its threshold before it fires (`for` in Prometheus).
+        least: negative stories in the ticks in which it was on, before which it does not fire: one story is no surge,
+            however quiet the series was.
         keep: after how many quiet ticks a firing alert is resolved.
         reopen: for how long after its end the same series opens the same alert again, instead of a new one.
         scale: of the severity.
     """
 
     hold: float = 0.0
+    least: int = 3
     keep: int = 4
     reopen: float = 21_600.0
     scale: Scale = Scale()
@@ -235,8 +238,8 @@ def finite(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def _held(alert: Alert, seen: Seen, rules: Rules) -> Alert:
-    """A pending alert fires once it has been pending for long enough."""
-    if seen.end - alert.pending_at < rules.hold:
+    """A pending alert fires once it has been pending for long enough and rests on enough."""
+    if seen.end - alert.pending_at < rules.hold or alert.observed < rules.least:
         return alert
     return replace(alert, status="firing", starts_at=seen.end)
 

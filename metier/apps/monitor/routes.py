@@ -221,6 +221,7 @@ class AlertsPart(Part):
     """The table `[alerts]`."""
 
     hold: Annotated[Length, Field(alias="for")] = 0.0
+    least: Annotated[int, Field(ge=1)] = 3
     keep: Annotated[int, Field(ge=1, le=10_000)] = 4
     reopen: Length = 21_600.0
     external_url: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
@@ -277,7 +278,7 @@ class AlertsPart(Part):
 
     def rules(self) -> Rules:
         """How alerts live."""
-        return Rules(self.hold, self.keep, self.reopen, Scale(**self.severity.model_dump()))
+        return Rules(self.hold, self.least, self.keep, self.reopen, Scale(**self.severity.model_dump()))
 
     def routing(self) -> Routing:
         """Who is told."""

@@ -46,28 +46,36 @@ class Signals:
         found: Array = np.asarray(self.on.any(axis=0))
         return found
 
-    def band(self, place: int | slice = slice(None)) -> tuple[Array, Array]:
-        """The least and the most of 95 % of counts."""
-        mean, variance = self.expected[place], self.variance[place]
+    def band(self, places: Sequence[int]) -> tuple[Array, Array]:
+        """The least and the most of 95 % of counts, `(places,)` each."""
+        mean, variance = self.expected[places], self.variance[places]
         return quantiles(mean, variance, 0.025), quantiles(mean, variance, 0.975)
 
     def of(self, place: int) -> Signal:
-        """The signal of one series. A series that warms up has no thresholds and does not fire."""
-        low, high = self.band(place)
-        warm = bool(np.isfinite(self.threshold[0, place]))
-        firing = tuple(name for name, on in zip(NAMES, self.on[:, place], strict=True) if on)
-        began = self.since[self.on[:, place], place]
-        return Signal(
-            start=self.start,
-            expected=float(self.expected[place]),
-            low=float(low[0]),
-            high=float(high[0]),
-            observed=int(self.observed[place]),
-            statistic=dict(zip(NAMES, self.statistic[:, place].tolist(), strict=True)),
-            threshold=dict(zip(NAMES, self.threshold[:, place].tolist(), strict=True)) if warm else {},
-            firing=firing,
-            since=float(began.min()) if firing else None,
-        )
+        """The signal of one series; see `each`."""
+        return self.each([place])[0]
+
+    def each(self, places: Sequence[int]) -> list[Signal]:
+        """The signals of some series. One that warms up has no thresholds and does not fire."""
+        low, high = (side.tolist() for side in self.band(places))
+        expected, observed = self.expected[places].tolist(), self.observed[places].tolist()
+        found = []
+        for at, place in enumerate(places):
+            on, limits = self.on[:, place].tolist(), self.threshold[:, place].tolist()
+            firing = tuple(name for name, speaks in zip(NAMES, on, strict=True) if speaks)
+            signal = Signal(
+                start=self.start,
+                expected=expected[at],
+                low=low[at],
+                high=high[at],
+                observed=int(observed[at]),
+                statistic=dict(zip(NAMES, self.statistic[:, place].tolist(), strict=True)),
+                threshold=dict(zip(NAMES, limits, strict=True)) if np.isfinite(limits[0]) else {},
+                firing=firing,
+                since=float(self.since[self.on[:, place], place].min()) if firing else None,
+            )
+            found.append(signal)
+        return found
 
 
 def picture(signals: Sequence[Signal]) -> dict[str, list[Any]]:
