@@ -139,7 +139,7 @@ def test_what_was_committed_without_an_answer_is_not_written_twice(tmp_path: Pat
         assert SeriesKey() in made.alarm.detectors.places
 
 
-def killed(file: Path, path: Path, after: float) -> bool:
+def killed(file: Path, place: str, after: float) -> bool:
     """Runs the monitor in a process that is killed after some seconds; whether it had ended by then."""
     code = (
         "import sys; from pathlib import Path; from metier.store.store import Store; from monitor import sample_month\n"
@@ -147,7 +147,7 @@ def killed(file: Path, path: Path, after: float) -> bool:
         "print('go', flush=True); made.run(); made.end(); store.close()"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", code, str(file), str(path)]
+    command = [sys.executable, "-c", code, str(file), place]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -158,12 +158,17 @@ def killed(file: Path, path: Path, after: float) -> bool:
 
 
 def test_kill_9_loses_nothing_and_counts_nothing_twice(
-    tmp_path: Path, file: Path, undisturbed: Store, kills: int = 3
+    place: str, file: Path, undisturbed: Store, kills: int = 3
 ) -> None:
-    path, random_ = tmp_path / "monitor.db", random.Random(5)
+    random_ = random.Random(5)
     for _ in range(kills):
-        killed(file, path, random_.uniform(0.0, 1.5))
-    while not killed(file, path, 60.0):
+        killed(file, place, random_.uniform(0.0, 1.5))
+    while not killed(file, place, 120.0):
         pass
-    with Store.open(path) as store:
+    with Store.open(place) as store:
         assert sample_month.stored(store) == sample_month.stored(undisturbed)
+
+
+@pytest.mark.soak
+def test_fifty_kills_lose_nothing(place: str, file: Path, undisturbed: Store) -> None:
+    test_kill_9_loses_nothing_and_counts_nothing_twice(place, file, undisturbed, kills=50)
