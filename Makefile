@@ -19,7 +19,7 @@ QUIET   := OMP_NUM_THREADS=$(THREADS) TOKENIZERS_PARALLELISM=false METIER_TEST_D
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo     install, train two heads on the sample, serve the page (SERVE=0: stop before serving)"
+	@echo "make demo     install, train two heads, replay a month of headlines, serve the console (SERVE=0: stop before)"
 	@echo "make test     lint, type-check and run all tests"
 	@echo "make soak     kill loops and the 60-second load"
 	@echo "make bench    the measurements of benchmarks/ (NAME=one of them)"
@@ -39,9 +39,11 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP)
-	@rm -rf $(RUN) $(RUN).partial
+	@rm -rf $(RUN) $(RUN).partial $(RUN)-monitor
 	@$(BIN)/metier train metier/sample/headlines.csv --label sentiment --label topic --out $(RUN)
-	@if [ "$(SERVE)" != 0 ]; then exec $(BIN)/metier serve $(RUN) --host $(HOST) --port $(PORT); fi
+	@$(BIN)/metier monitor init $(RUN)-monitor --run $(RUN) --sample
+	@$(BIN)/metier monitor replay $(RUN)-monitor/month.jsonl --settings $(RUN)-monitor/monitor.toml
+	@if [ "$(SERVE)" != 0 ]; then exec $(BIN)/metier monitor run $(RUN)-monitor/monitor.toml --host $(HOST) --port $(PORT); fi
 
 lint: $(STAMP)
 	@$(BIN)/ruff check -q .

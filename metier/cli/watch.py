@@ -44,29 +44,76 @@ def init(
 @monitor.command()
 def run(
     settings: Annotated[Path, typer.Argument(help="The monitor.toml.")] = Path("monitor.toml"),
+    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="With the console and the API.")] = True,
+    host: Annotated[str, typer.Option(help="The address to serve on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")] = 8080,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Serve other machines without HTTPS.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Watch the sources until they end, or Ctrl+C; what was read and counted is kept, and gone on with."""
+    """Watch the sources and serve the console, until Ctrl+C; what was read and counted is kept, and gone on with."""
     from metier.apps.monitor import assemble
     from metier.apps.monitor.engine import Monitor
     from metier.apps.monitor.settings import MonitorSettings
     from metier.store.store import Store
 
     asked = MonitorSettings.read(settings)
-    if not asked.sources:
+    if not asked.sources and not serve:
         raise RecipeError(f"{settings} names no source.", expected="at least one table [[sources]]")
     with progress() as watch, Store.open(asked.store) as store:
         made = Monitor(assemble.plan(asked), store, assemble.intakes(asked), patience=asked.patience)
         shown = _Shown(watch, as_json)
-        signal.signal(signal.SIGTERM, lambda *_: made.stop())
         try:
-            made.run(hear=shown)
+            if serve:
+                from metier.serve.monitor.settings import ServiceSettings
+                from metier.serve.monitor.together import serve_beside
+
+                service = ServiceSettings(host=host, port=port, insecure=insecure)
+                serve_beside(made, asked, service, shown, watch.say)
+            else:
+                signal.signal(signal.SIGTERM, lambda *_: made.stop())
+                made.run(hear=shown)
         except KeyboardInterrupt:
             made.stop()
         finally:
             for intake in made.intakes:
                 intake.source.close()
         shown.end(made)
+
+
+people = typer.Typer(help="Who may use the console and the API.")
+monitor.add_typer(people, name="people")
+
+
+@people.command()
+def add(
+    name: Annotated[str, typer.Argument(help="Of the person.")],
+    role: Annotated[str, typer.Option(help="viewer, analyst or admin.")] = "analyst",
+    settings: Settings = Path("monitor.toml"),
+) -> None:
+    """Add a person; the password is asked for."""
+    from metier.apps.monitor.settings import MonitorSettings
+    from metier.serve.monitor.door import add_person
+    from metier.store.store import Store
+
+    password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    with Store.open(MonitorSettings.read(settings).store) as store, store.write() as connection:
+        add_person(connection, name, role, password, "command line", time.time())
+    typer.echo(f"{name} may come in as {role}.")
+
+
+@people.command()
+def key(
+    name: Annotated[str, typer.Argument(help="Of the program that shall use it.")],
+    role: Annotated[str, typer.Option(help="viewer, analyst or admin.")] = "viewer",
+    settings: Settings = Path("monitor.toml"),
+) -> None:
+    """Make an API key; it is shown once, on stdout."""
+    from metier.apps.monitor.settings import MonitorSettings
+    from metier.store import people as admitted
+    from metier.store.store import Store
+
+    with Store.open(MonitorSettings.read(settings).store) as store, store.write() as connection:
+        typer.echo(admitted.add_key(connection, name, role, time.time()))
 
 
 @monitor.command()
