@@ -213,12 +213,12 @@ def predicts(path: str) -> bool:
     return path.startswith("/v1/") and path.endswith("/predict")
 
 
-def policy(content: str, *, kept: bool) -> list[tuple[bytes, bytes]]:
-    """Security headers: a content policy, and whether a browser may keep the answer."""
+def policy(content: str, *, kept: bool, referrer: str = "no-referrer") -> list[tuple[bytes, bytes]]:
+    """Security headers: a content policy, whether a browser may keep the answer, and what it tells of where it was."""
     headers = {
         "content-security-policy": content,
         "x-content-type-options": "nosniff",
-        "referrer-policy": "no-referrer",
+        "referrer-policy": referrer,
         "cross-origin-resource-policy": "same-origin",
     }
     if not kept:

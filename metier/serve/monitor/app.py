@@ -31,6 +31,8 @@ ABOUT = "Opinion monitoring: documents in, alerts with their evidence out. Times
 PLAIN_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; frame-ancestors 'none'"
 )
+REFERRER = "same-origin"
+"""With `no-referrer` browsers send forms from nowhere (`Origin: null`), as another site would."""
 PLAIN_PATHS = ("/login", "/setup")
 PAGES = frozenset({"/", "/series", "/alerts", "/companies", "/review", "/missed", "/people"})
 PAGE_FOLDERS = ("/alerts/", "/stories/")
@@ -88,9 +90,9 @@ class _ConsoleGate(Gate):
     def policy(self, path: str) -> Iterable[tuple[bytes, bytes]]:
         """What a browser may do with the answer at a path."""
         if is_page(path) or path.startswith(PAGE_PATHS):
-            return policy(PAGE_POLICY, kept=path.startswith(PAGE_PATHS))
+            return policy(PAGE_POLICY, kept=path.startswith(PAGE_PATHS), referrer=REFERRER)
         if path in PLAIN_PATHS or path.endswith("/brief"):
-            return policy(PLAIN_POLICY, kept=False)
+            return policy(PLAIN_POLICY, kept=False, referrer=REFERRER)
         return policy(DOCS_POLICY if path == "/docs" else API_POLICY, kept=path.startswith("/docs"))
 
 

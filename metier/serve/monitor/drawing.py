@@ -24,7 +24,7 @@ HOUR = 3600.0
 def draw(template: str, language: str, **values: Any) -> Markup:
     """A template in a language, as markup."""
 
-    def spoken(name: str, **more: Any) -> str:
+    def spoken(name: str, /, **more: Any) -> str:
         return say(name, language, **more)
 
     found = _environment().get_template(template).render(t=spoken, language=language, css=style(), **values)

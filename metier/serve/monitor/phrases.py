@@ -241,7 +241,7 @@ PHRASES: dict[str, tuple[str, str]] = {
 }
 
 
-def say(name: str, language: str, **values: object) -> str:
+def say(name: str, language: str, /, **values: object) -> str:
     """A phrase, with its values filled in. A name that has none is shown as it is: a topic, a detector."""
     both = PHRASES.get(name)
     return name if both is None else both[LANGUAGES.index(language)].format(**values)
