@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,8 +60,9 @@ def run(
     asked = MonitorSettings.read(settings)
     if not asked.sources and not serve:
         raise RecipeError(f"{settings} names no source.", expected="at least one table [[sources]]")
+    plan = assemble.plan(asked)
     with progress() as watch, Store.open(asked.store) as store:
-        made = Monitor(assemble.plan(asked), store, assemble.intakes(asked), patience=asked.patience)
+        made = Monitor(plan, store, assemble.intakes(asked), patience=asked.patience)
         shown = _Shown(watch, as_json)
         try:
             if serve:
@@ -132,9 +134,9 @@ def replay(
 
     asked = MonitorSettings.read(settings)
     span = (_moment(start, asked.calendar.zone, "-inf"), _moment(end, asked.calendar.zone, "inf"))
-    intake = assemble.archive(archive, asked, *span)
+    intake, plan = assemble.archive(archive, asked, *span), assemble.plan(asked)
     with progress() as watch, Store.open(asked.store) as store:
-        made = Monitor(assemble.plan(asked), store, [intake])
+        made = Monitor(plan, store, [intake])
         shown = _Shown(watch, as_json)
         watch.stage("replay", 0)
         made.run(hear=shown)
@@ -165,7 +167,8 @@ def evaluate(
         f"{len(found.episodes)} alarms, {found.a_month:.2f} a series-month; the budget is {found.budget:.2f}.",
         *(
             f"surges of {one.ratio:g} x: {one.surges}, {100 * one.caught:.0f} % found, "
-            f"{100 * one.in_time:.0f} % within half their time, after {one.median_delay:.0f} minutes (median)"
+            f"{100 * one.in_time:.0f} % within half their time"
+            + (f", after {one.median_delay:.0f} minutes (median)" if isfinite(one.median_delay) else "")
             for one in found.caught
         ),
         f"caution = {factor:g} keeps the budget on this history."
@@ -179,7 +182,7 @@ def evaluate(
             "series_months": found.series_months, "alarms": len(found.episodes), "a_month": found.a_month,
             "budget": found.budget, "caution": factor,
             "surges": [{"ratio": one.ratio, "count": one.surges, "found": one.caught, "in_time": one.in_time,
-                        "median_minutes": one.median_delay} for one in found.caught],
+                        "median_minutes": one.median_delay if isfinite(one.median_delay) else None} for one in found.caught],
         })  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from math import isinf
 from pathlib import Path
 
 from metier.apps.monitor.companies import Companies
@@ -73,6 +74,10 @@ def source(part: SourcePart, settings: MonitorSettings) -> Source:
 
 
 def archive(path: str | Path, settings: MonitorSettings, start: float, end: float) -> Intake:
-    """A file that is replayed, from `start` to before `end`; fields and zone as the first source has them."""
+    """A file that is replayed, from `start` to before `end`; fields and zone as the first source has them.
+
+    The same part of it goes on where it was stopped; another part is a source of its own.
+    """
     rules = settings.sources[0].rules() if settings.sources else SourcePart(kind="stdin").rules()
-    return Intake(ArchiveSource(path, span=Span(start, end), rules=rules), Normaliser(rules))
+    name = Path(path).name if isinf(start) and isinf(end) else f"{Path(path).name} {start:.0f} {end:.0f}"
+    return Intake(ArchiveSource(path, name, span=Span(start, end), rules=rules), Normaliser(rules))

@@ -1,0 +1,56 @@
+"""monitor.toml: strict, seen from its own folder, and every mistake told at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from metier.apps.monitor.beginning import begin
+from metier.apps.monitor.settings import MonitorSettings
+from metier.errors import RecipeError
+
+
+def test_what_init_writes_can_be_read(tmp_path: Path) -> None:
+    written = begin(tmp_path / "here", tmp_path / "runs" / "news", sample=True)
+    asked = MonitorSettings.read(written)
+    assert Path(asked.run).resolve() == (tmp_path / "runs" / "news").resolve()
+    assert asked.tick == 3600.0 and Path(asked.companies).is_file()
+    with pytest.raises(RecipeError, match="is there already"):
+        begin(tmp_path / "here", "run")
+
+
+def test_every_mistake_is_told(tmp_path: Path) -> None:
+    values = {
+        "run": "r", "tick": "7m", "false_alarm": "1", "heads": {"topics": "a"},
+        "sources": [{"kind": "feed"}, {"kind": "folder", "path": "a", "colour": 1}],
+    }  # fmt: skip
+    with pytest.raises(RecipeError) as caught:
+        MonitorSettings.parse(values)
+    said = str(caught.value)
+    for part in ("false_alarm", "false_alarms", "topics", "colour", "needs url"):
+        assert part in said
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"tick": "7m"}, "divide a day"),
+        ({"false_alarms": "few"}, "budget"),
+        ({"calendar": {"zone": "Mars/Base"}}, "Mars"),
+        ({"stories": {"doubtful": 0.9, "sure": 0.2}}, "sure"),
+        ({"sources": [{"kind": "push"}, {"kind": "push"}]}, "more than once"),
+    ],
+)
+def test_what_cannot_be(values: dict[str, object], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        MonitorSettings.parse({"run": "r", **values})
+
+
+def test_paths_are_seen_from_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "monitor.toml"
+    file.write_text('run = "r"\nstore = "postgresql://db/x"\n[[sources]]\nkind = "files"\npath = "a.jsonl"\n')
+    asked = MonitorSettings.read(file)
+    assert asked.store == "postgresql://db/x" and asked.sources[0].path == str(tmp_path / "a.jsonl")
+    with pytest.raises(RecipeError, match="cannot be read"):
+        MonitorSettings.read(tmp_path / "none.toml")
