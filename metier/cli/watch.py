@@ -178,11 +178,19 @@ def evaluate(
     for line in lines:
         typer.echo(line, err=as_json)
     if as_json:
+        surges = [
+            {
+                "ratio": one.ratio,
+                "count": one.surges,
+                "found": one.caught,
+                "in_time": one.in_time,
+                "median_minutes": one.median_delay if isfinite(one.median_delay) else None,
+            }
+            for one in found.caught
+        ]
         print_json({
             "series_months": found.series_months, "alarms": len(found.episodes), "a_month": found.a_month,
-            "budget": found.budget, "caution": factor,
-            "surges": [{"ratio": one.ratio, "count": one.surges, "found": one.caught, "in_time": one.in_time,
-                        "median_minutes": one.median_delay if isfinite(one.median_delay) else None} for one in found.caught],
+            "budget": found.budget, "caution": factor, "surges": surges,
         })  # fmt: skip
 
 

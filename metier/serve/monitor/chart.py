@@ -151,14 +151,14 @@ class _Picture:
     def _edges(self, run: Sequence[Row], name: str) -> list[tuple[float, float]]:
         return [(edge, row[name]) for row in run for edge in (row["start"], row["start"] + self.tick)]
 
-    def _runs(self, name: str, across: bool = False) -> list[list[Row]]:
-        """The rows that know something, cut where one does not, or, `across` those, where nothing was collected: a
-        series says nothing of a tick in which it had no document."""
+    def _runs(self, name: str) -> list[list[Row]]:
+        """The rows that know something, cut where nothing was collected. A series says nothing of a tick in which it
+        had no document: there the line goes straight on to the next one."""
         found: list[list[Row]] = [[]]
         for row in self.rows:
             if name in row:
                 found[-1].append(row)
-            elif not (across and row["open"]):
+            elif not row["open"]:
                 found.append([])
         return [run for run in found if run]
 
@@ -196,7 +196,7 @@ class _Picture:
     def _known(self, name: str) -> list[list[tuple[float, float]]]:
         runs = [
             [(row["start"] + self.tick / 2, ratios(row)[name]) for row in run if name in ratios(row)]
-            for run in self._runs("statistic", across=True)
+            for run in self._runs("statistic")
         ]
         return [run for run in runs if run]
 

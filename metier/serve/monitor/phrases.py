@@ -91,6 +91,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "verdict": ("Verdict", "判断"),
     "owner": ("Owner", "负责人"),
     "any": ("Any", "不限"),
+    "filter": ("Filter", "筛选"),
     "pending": ("pending", "待定"),
     "firing": ("firing", "触发中"),
     "resolved": ("resolved", "已解除"),
@@ -185,6 +186,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     # search, review, missed
     "search": ("Search for a company", "搜索公司"),
     "search_lead": ("By name, alias, ticker or id.", "按名称、别名、代码或编号。"),
+    "find": ("Find", "搜索"),
     "no_companies": ("No company matches.", "没有符合条件的公司。"),
     "matched": ("as {match}", "匹配 {match}"),
     "unlinked": ("Names in no row of the company table", "未匹配到公司表的名称"),
