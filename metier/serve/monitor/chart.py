@@ -259,5 +259,6 @@ def spark(rows: Sequence[tuple[float, int, bool]], start: float, end: float) -> 
         for at, (count, fired) in enumerate(bars)
         if count
     )
-    return Markup(f'<svg class="spark" viewBox="0 0 {2 * BUCKETS} 25" preserveAspectRatio="none" aria-hidden="true">{drawn}'
-                  f'<line x1="0" y1="24.5" x2="{2 * BUCKETS}" y2="24.5"/></svg>')  # fmt: skip
+    box = f'viewBox="0 0 {2 * BUCKETS} 25" preserveAspectRatio="none"'
+    line = f'<line x1="0" y1="24.5" x2="{2 * BUCKETS}" y2="24.5"/>'
+    return Markup(f'<svg class="spark" {box} aria-hidden="true">{drawn}{line}</svg>')

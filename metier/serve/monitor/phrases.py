@@ -132,7 +132,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "silences": ("Silences", "静默规则"),
     "silence_for": ("For", "时长"),
     "silenced": ("Silenced: {matchers}, until {time}, by {name}", "已静默：{matchers}，至 {time}，操作人 {name}"),
-    "end_silence": ("End the silence {matchers}", "结束静默 {matchers}"),
+    "end_silence": ("End this silence", "结束此静默"),
     "why": ("Why", "原因"),
     "counts": ("Counts", "计数"),
     "counts_lead": (

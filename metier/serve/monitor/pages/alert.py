@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from nicegui import ui
 from sqlalchemy import Connection
 
-from metier.apps.monitor.matchers import Matcher, quoted
+from metier.apps.monitor.matchers import Matcher, from_json, matching, quoted
 from metier.serve.monitor import acts, lists, views
+from metier.serve.monitor.acts import Hand
 from metier.serve.monitor.chart import Mark, chart, detectors
 from metier.serve.monitor.drawing import zone_of
 from metier.serve.monitor.pages.alerts import VERDICTS
@@ -34,7 +35,9 @@ class AlertPage(Screen):
     def build(self) -> None:
         self.part("alert_head.html.j2", self._head)
         if self.may("analyst"):
-            self.area(self._acts, self._build_acts, "m-card c-acts")
+            with ui.element("div").classes("m-card c-acts"):
+                self.comment = self.entry(self.say("comment"))
+                self.area(self._acts, self._build_acts)
         self.part("alert.html.j2", self._why, tag="div", classes="c-why")
         self.part("history.html.j2", self._history, classes="m-card")
 
@@ -74,28 +77,25 @@ class AlertPage(Screen):
 
     @staticmethod
     def _holds(matchers: Any, labels: Mapping[str, str]) -> bool:
-        from metier.apps.monitor.matchers import from_json, matching
-
         return matching(from_json(matchers), labels)
 
     def _build_acts(self, state: Mapping[str, Any]) -> None:
-        comment = self.entry(self.say("comment"))
         with ui.element("div").classes("c-actions"):
             if state["status"] == "firing" and not state["acknowledged"]:
-                self.button(self.say("acknowledge"), lambda: self._acknowledge(comment), main=True)
+                self.button(self.say("acknowledge"), self._acknowledge, main=True)
             for verdict, words in VERDICTS.items():
-                made = self.button(self.say(words), partial(self._judge, verdict, comment))
+                made = self.button(self.say(words), partial(self._judge, verdict))
                 made.props["aria-pressed"] = str(state["verdict"] == verdict).lower()
                 made.classes("chosen" if state["verdict"] == verdict else "")
-            self.button(self.say("add_comment"), lambda: self._remark(comment))
+            self.button(self.say("add_comment"), self._remark)
         with ui.element("div").classes("c-actions"):
             if state["quiet"]:
                 self.button(self.say("wake"), self._wake)
             else:
                 hours = {key: self.say("n_hours", n=value) for key, value in SNOOZES.items()}
                 length = self.choice(self.say("snooze_for"), hours, "14400")
-                self.button(self.say("snooze"), lambda: self._snooze(float(length.value), comment))
-                self.button(self.say("silence"), lambda: self._silence(float(length.value), state, comment))
+                self.button(self.say("snooze"), lambda: self._snooze(float(length.value)))
+                self.button(self.say("silence"), lambda: self._silence(float(length.value), state))
             known = dict.fromkeys([self.caller.name, *([state["owner"]] if state["owner"] else ()), *state["people"]])
             options = {"": self.say("nobody"), **{name: name for name in known}}
             owner = self.choice(self.say("assign_to"), options, state["owner"] or self.caller.name)
@@ -103,26 +103,26 @@ class AlertPage(Screen):
         for one in state["silences"]:
             shown = ", ".join(f"{part['name']}={quoted(part['value'])}" for part in one.matchers)
             with ui.element("div").classes("c-actions"):
-                ui.label(self.say("silenced", matchers=shown, until=self.at(one.ends), name=one.by)).classes("m-quiet")
-                self.button(self.say("end_silence", matchers=""), partial(self._unsilence, one.id))
+                ui.label(self.say("silenced", matchers=shown, time=self.at(one.ends), name=one.by)).classes("m-quiet")
+                self.button(self.say("end_silence"), partial(self._unsilence, one.id))
 
-    async def _acknowledge(self, comment: ui.input) -> None:
-        await self._said(comment, lambda hand, words: acts.acknowledge(hand, self.id, words))
+    async def _acknowledge(self) -> None:
+        await self._said(lambda hand, words: acts.acknowledge(hand, self.id, words))
 
-    async def _judge(self, verdict: str, comment: ui.input) -> None:
-        await self._said(comment, lambda hand, words: acts.judge(hand, self.id, verdict, words))
+    async def _judge(self, verdict: str) -> None:
+        await self._said(lambda hand, words: acts.judge(hand, self.id, verdict, words))
 
-    async def _remark(self, comment: ui.input) -> None:
-        await self._said(comment, lambda hand, words: acts.remark(hand, self.id, words))
+    async def _remark(self) -> None:
+        await self._said(lambda hand, words: acts.remark(hand, self.id, words))
 
-    async def _snooze(self, seconds: float, comment: ui.input) -> None:
-        await self._said(comment, lambda hand, words: acts.snooze(hand, self.id, hand.now + seconds, words))
+    async def _snooze(self, seconds: float) -> None:
+        await self._said(lambda hand, words: acts.snooze(hand, self.id, hand.now + seconds, words))
 
-    async def _said(self, comment: ui.input, work: Any) -> None:
+    async def _said(self, work: Callable[[Hand, str], Any]) -> None:
         """An act with what was typed beside it; the field is empty then."""
-        words = comment.value or ""
+        words = self.comment.value or ""
         if await self.do("analyst", lambda hand: work(hand, words)):
-            comment.set_value("")
+            self.comment.set_value("")
 
     async def _wake(self) -> None:
         await self.do("analyst", lambda hand: acts.snooze(hand, self.id, None))
@@ -130,11 +130,11 @@ class AlertPage(Screen):
     async def _own(self, owner: str | None) -> None:
         await self.do("analyst", lambda hand: acts.own(hand, self.id, owner))
 
-    async def _silence(self, seconds: float, state: Mapping[str, Any], comment: ui.input) -> None:
+    async def _silence(self, seconds: float, state: Mapping[str, Any]) -> None:
         wanted = [Matcher(name, state[name]) for name in ("topic", "company") if state[name] != "*"]
         wanted = wanted or [Matcher("alertname", "NegativeSurge")]
-        text, words = ", ".join(map(str, wanted)), comment.value or ""
-        await self.do("analyst", lambda hand: lists.silence(hand, text, None, hand.now + seconds, words))
+        text = ", ".join(map(str, wanted))
+        await self._said(lambda hand, words: lists.silence(hand, text, None, hand.now + seconds, words))
 
     async def _unsilence(self, id: str) -> None:
         await self.do("analyst", lambda hand: lists.unsilence(hand, id))

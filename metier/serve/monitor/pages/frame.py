@@ -69,6 +69,7 @@ class Screen:
         self._areas: list[tuple[ui.element, Load, Callable[[Mapping[str, Any]], None]]] = []
         self._shown: dict[int, Any] = {}
         self._mark: Any = None
+        self._turn = asyncio.Lock()
         self._told_of: set[str] | None = None
         self._on: dict[str, StoredAlert] = {}
 
@@ -146,8 +147,11 @@ class Screen:
         self._areas.append((ui.element("div").classes(classes), load, build))
 
     async def refresh(self) -> None:
-        """Draws what changed."""
-        drawn, loaded = await asyncio.to_thread(self._drawn)
+        """Draws what changed; one after the other, so that what is older never comes last."""
+        async with self._turn:
+            self._show(*await asyncio.to_thread(self._drawn))
+
+    def _show(self, drawn: list[str], loaded: list[Mapping[str, Any]]) -> None:
         for (element, _, _), content in zip(self._parts, drawn, strict=True):
             if self._shown.get(element.id) != content:
                 self._shown[element.id] = content
@@ -220,8 +224,8 @@ class Screen:
             logger.exception("the page could not do it")
             self.tell(self.say("failed"))
             return None
-        self.tell(self.say(done))
         await self.refresh()
+        self.tell(self.say(done))
         return True if result is None else result
 
     def tell(self, text: str) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from nicegui import ui
+from nicegui.events import ValueChangeEventArguments
 from sqlalchemy import Connection
 
 from metier.serve.monitor import lists
@@ -26,6 +27,7 @@ class Review(Screen):
 
     def build(self) -> None:
         self.heading(self.say("review"))
+        self.edited: dict[int, str] = {}
         self.area(self._unlinked, self._build_unlinked)
         self.area(self._aside, self._build_aside)
 
@@ -55,10 +57,17 @@ class Review(Screen):
                 with ui.element("li").classes("m-card"):
                     ui.label(f"{one.source} · {self.at(one.at)} · {one.reason}").classes("m-quiet")
                     label = self.say("mended", n=one.number)
-                    field = ui.textarea(label=label, value=one.raw[:LONGEST]).classes("m-field")
+                    field = ui.textarea(label=label, value=self.edited.get(one.number, one.raw[:LONGEST])).classes(
+                        "m-field"
+                    )
                     field.props("outlined autogrow").props["aria-label"] = label
+                    field.on_value_change(partial(self._edit, one.number))
                     replay = partial(self._replay, one.number, one.raw, field)
                     self.button(self.say("replay", n=one.number), replay, main=True)
+
+    def _edit(self, number: int, change: ValueChangeEventArguments[Any]) -> None:
+        """Keeps what is being typed, for when something else is set aside meanwhile."""
+        self.edited[number] = str(change.value or "")
 
     async def _settle(self, name: str) -> None:
         await self.do("analyst", lambda hand: lists.link(hand, [name]))

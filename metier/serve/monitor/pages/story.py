@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from nicegui import ui
@@ -25,11 +24,14 @@ class Story(Screen):
         self.id = self.params["id"]
         if stories.get(connection, self.id) is None:
             raise Absent
+        found = documents.of_story(connection, self.id, SHOWN)
+        self.documents = {one.id: one.text[:80] for one in found if not one.erased}
 
     def build(self) -> None:
         self.part("story.html.j2", self._story)
-        if self.may("analyst"):
-            self.area(self._documents, self._build_form, "m-card c-acts")
+        if self.may("analyst") and self.documents:
+            with ui.element("div").classes("m-card c-acts"):
+                self._build_form()
 
     def _story(self, connection: Connection) -> dict[str, Any]:
         found = views.story_page(connection, self.id, self.console.names, SHOWN)
@@ -37,17 +39,11 @@ class Story(Screen):
             raise Absent
         return {"story": found}
 
-    def _documents(self, connection: Connection) -> dict[str, Any]:
-        found = documents.of_story(connection, self.id, SHOWN)
-        return {"documents": {one.id: one.text[:80] for one in found if not one.erased}}
-
-    def _build_form(self, found: Mapping[str, Any]) -> None:
-        if not found["documents"]:
-            return
+    def _build_form(self) -> None:
         ui.html(f"<h2>{self.say('correct')}</h2>", sanitize=False)
-        which = next(iter(found["documents"]))
-        several = len(found["documents"]) > 1
-        chosen = self.choice(self.say("documents"), found["documents"], which) if several else None
+        which = next(iter(self.documents))
+        several = len(self.documents) > 1
+        chosen = self.choice(self.say("documents"), self.documents, which) if several else None
         heads = {name: self.say(name) for name in lists.HEADS}
         head = self.choice(self.say("correct_what"), heads, "sentiment")
         right = self.entry(self.say("correct_to"), hint=self.say("correct_hint"))
