@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from metier.data.mentions import asked as stretches
 from metier.errors import nearest
@@ -21,11 +21,19 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+def _whole(value: Any) -> Any:
+    """JSON knows one kind of number: 7.0 is as whole as 7."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
 class Place(Strict):
     """Where a name stands in a text."""
 
-    start: int = Field(ge=0, description="First character, counted in Unicode code points.")
-    end: int = Field(ge=1, description="One past the last character.")
+    start: Whole = Field(ge=0, description="First character, counted in Unicode code points.")
+    end: Whole = Field(ge=1, description="One past the last character.")
 
 
 def _asked(item: Any) -> str:
