@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -20,7 +21,7 @@ from metier.apps.monitor.sources.inbox import Inbox
 from metier.serve.monitor import ServiceSettings, create_app
 from metier.serve.monitor.acts import Hand
 from metier.serve.monitor.lists import add_key, enrol
-from metier.store import quarantine
+from metier.store import alerts, quarantine
 from metier.store.quarantine import Quarantined
 from metier.store.store import Store
 
@@ -50,10 +51,21 @@ def month(folder):
         sample_month.monitor(store, file).run()
         with store.write() as connection:
             quarantine.add(connection, [Quarantined("wire", '{"text": "half', "no JSON", NOW)])
+            _more_alerts(connection)
         hand = Hand(store, "nobody", NOW)
         for role in ROLES:
             enrol(hand, f"{role}-1", role, PASSWORD)
     return folder / "monitor.db"
+
+
+def _more_alerts(connection):
+    """Two that are there whatever the detectors say: one of everything that fires, one that is over."""
+    wanted = alerts.Wanted(states=("firing",), company="vantis-telecom")
+    one = alerts.listing(connection, wanted)[0]
+    alerts.put(connection, replace(one, id="whole", topic="*", company="*", details=one.details | {"id": "whole"}))
+    over = one.details | {"id": "over", "status": "resolved", "ends_at": one.last}
+    alerts.put(connection, replace(one, id="over", topic="deals", company="*", state="resolved", resolved=one.last,
+                                   since=one.since - 86_400, details=over))  # fmt: skip
 
 
 @contextmanager

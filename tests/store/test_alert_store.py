@@ -55,6 +55,21 @@ def test_the_alerts_that_are_wanted(store):
         assert ids(2) == ["a5", "a4"] and ids(2, before=(2.0, "a4")) == ["a3", "a2"]
 
 
+def test_the_alerts_of_an_owner_a_severity_and_a_verdict(store):
+    with store.write() as connection:
+        for at, level in enumerate(("high", "low", "high")):
+            alerts.put(connection, replace(ALERT, id=f"a{at}", severity=level, since=float(at)))
+        alerts.judge(connection, "a0", "false", "bob", 1.0)
+        alerts.own(connection, "a2", "desk")
+
+        def ids(**wanted):
+            return [one.id for one in alerts.listing(connection, Wanted(**wanted))]
+
+        assert ids(severities=["high"]) == ["a2", "a0"] and ids(severities=[]) == []
+        assert ids(owner="desk") == ["a2"] and ids(owner="ann") == []
+        assert ids(verdict="false") == ["a0"] and ids(verdict="") == ["a2", "a1"]
+
+
 def test_silences(store):
     with store.write() as connection:
         alerts.silence(connection, Silence([{"name": "topic", "value": "x"}], 10.0, 20.0, "ann", id="q1"))

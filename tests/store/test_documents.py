@@ -108,6 +108,27 @@ def test_stories(store):
         assert not stories.pinned(connection, "s0")
 
 
+def test_the_busiest_series_of_an_axis(store):
+    with store.write() as connection:
+        counts = {
+            ("x", "*"): (5, 2),
+            ("y", "*"): (9, 3),
+            ("*", "acme"): (4, 4),
+            ("*", "*"): (9, 9),
+            ("x", "acme"): (4, 4),
+        }
+        for start in (0.0, 900.0, 1800.0):
+            rows = [StoredTick(*key, start, many, bad, heat=many) for key, (many, bad) in counts.items()]
+            ticks.put(connection, rows)
+        found = ticks.busiest(connection, 900.0, 2700.0, "topic")
+        assert [(one.topic, one.company, one.stories, one.negatives) for one in found] == [
+            ("y", "*", 18, 6), ("x", "*", 10, 4),
+        ]  # fmt: skip
+        assert all(type(one.negatives) is int for one in found)
+        assert [one.company for one in ticks.busiest(connection, 0.0, 1.0, "company")] == ["acme"]
+        assert len(ticks.busiest(connection, 0.0, 1.0, "topic", 1)) == 1
+
+
 def test_ticks_are_put_and_added(store):
     with store.write() as connection:
         ticks.put(connection, [StoredTick("x", "*", 900.0, 2, 1, 0, -0.5, 3, 9), StoredTick("x", "acme", 900.0, 1)])

@@ -9,12 +9,12 @@ from typing import Any
 from nicegui import ui
 from sqlalchemy import Connection
 
-from metier.apps.monitor.matchers import Matcher, from_json, matching, quoted
+from metier.apps.monitor.matchers import Matcher, from_json, matching
 from metier.serve.monitor import acts, lists, views
 from metier.serve.monitor.acts import Hand
 from metier.serve.monitor.chart import Mark, chart, detectors
 from metier.serve.monitor.drawing import zone_of
-from metier.serve.monitor.pages.alerts import VERDICTS
+from metier.serve.monitor.pages.alerts import VERDICTS, silence_line
 from metier.serve.monitor.pages.frame import Absent, Screen
 from metier.store import alerts, people
 
@@ -101,10 +101,8 @@ class AlertPage(Screen):
             owner = self.choice(self.say("assign_to"), options, state["owner"] or self.caller.name)
             self.button(self.say("assign"), lambda: self._own(owner.value or None))
         for one in state["silences"]:
-            shown = ", ".join(f"{part['name']}={quoted(part['value'])}" for part in one.matchers)
             with ui.element("div").classes("c-actions"):
-                ui.label(self.say("silenced", matchers=shown, time=self.at(one.ends), name=one.by)).classes("m-quiet")
-                self.button(self.say("end_silence"), partial(self._unsilence, one.id))
+                silence_line(self, one)
 
     async def _acknowledge(self) -> None:
         await self._said(lambda hand, words: acts.acknowledge(hand, self.id, words))
@@ -135,6 +133,3 @@ class AlertPage(Screen):
         wanted = wanted or [Matcher("alertname", "NegativeSurge")]
         text = ", ".join(map(str, wanted))
         await self._said(lambda hand, words: lists.silence(hand, text, None, hand.now + seconds, words))
-
-    async def _unsilence(self, id: str) -> None:
-        await self.do("analyst", lambda hand: lists.unsilence(hand, id))

@@ -10,11 +10,12 @@ from urllib.parse import urlencode
 from nicegui import ui
 from sqlalchemy import Connection
 
-from metier.serve.monitor import acts, views
+from metier.apps.monitor.matchers import from_json
+from metier.serve.monitor import acts, lists, views
 from metier.serve.monitor.drawing import draw
 from metier.serve.monitor.pages.frame import Screen
 from metier.store import alerts
-from metier.store.alerts import Wanted
+from metier.store.alerts import Silence, Wanted
 
 PAGE = 25
 VERDICTS = {"true": "is_true", "false": "is_false", "unclear": "is_unclear"}
@@ -31,6 +32,7 @@ class Inbox(Screen):
         self.shown = PAGE
         self.part("filters.html.j2", self._filters, tag="div")
         self.area(self._found, self._build_found)
+        self.area(self._silences, self._build_silences)
 
     def _filters(self, connection: Connection) -> dict[str, Any]:
         choices = {
@@ -87,6 +89,18 @@ class Inbox(Screen):
                         if row["verdict"] != verdict:
                             self.button(self.say(words), partial(self._judge, row["id"], verdict))
 
+    def _silences(self, connection: Connection) -> dict[str, Any]:
+        return {"silences": alerts.silenced(connection, self.console.clock())}
+
+    def _build_silences(self, found: Mapping[str, Any]) -> None:
+        """The silences that are on."""
+        if found["silences"]:
+            ui.html(f"<h2>{self.say('silences')}</h2>", sanitize=False)
+            with ui.element("ul").classes("c-rows"):
+                for one in found["silences"]:
+                    with ui.element("li"):
+                        silence_line(self, one)
+
     async def _acknowledge(self, id: str) -> None:
         await self.do("analyst", lambda hand: acts.acknowledge(hand, id))
 
@@ -96,3 +110,13 @@ class Inbox(Screen):
     async def _more(self) -> None:
         self.shown += PAGE
         await self.refresh()
+
+
+def silence_line(screen: Screen, one: Silence) -> None:
+    """What a silence keeps quiet, until when, by whom, and a button that ends it."""
+    shown = ", ".join(map(str, from_json(one.matchers)))
+    words = screen.say("silenced", matchers=shown, time=screen.at(one.ends), name=one.by)
+    ui.label(f"{words} {one.comment}".strip()).classes("m-quiet c-grow")
+    if screen.may("analyst"):
+        end = partial(screen.do, "analyst", partial(lists.unsilence, id=one.id))
+        screen.button(screen.say("end_silence"), end)

@@ -115,7 +115,8 @@ class Screen:
         ui.html(f'<a class="c-skip" href="#content">{self.say("skip")}</a>', sanitize=False)
         with ui.element("header").classes("c-top"):
             ui.html('<a class="m-mark" href="/">Metier</a>', sanitize=False)
-            self.part("menu.html.j2", self._menu, tag="nav", classes="c-menu")
+            menu = self.part("menu.html.j2", self._menu, tag="nav", classes="c-menu")
+            menu.props["aria-label"] = self.say("menu")
             with ui.element("div").classes("c-tools"):
                 other = ui.button("EN" if self.language == "zh" else "中文", color=None, on_click=self._switch_language)
                 self.name(other.props("flat dense no-caps"), self.say("language"))
