@@ -172,3 +172,17 @@ def test_kill_9_loses_nothing_and_counts_nothing_twice(
 @pytest.mark.soak
 def test_fifty_kills_lose_nothing(place: str, file: Path, undisturbed: Store) -> None:
     test_kill_9_loses_nothing_and_counts_nothing_twice(place, file, undisturbed, kills=50)
+
+
+def test_what_people_wish_is_read_from_the_store(tmp_path: Path, file: Path) -> None:
+    wanted = [{"name": "company", "value": "vantis-telecom", "isRegex": False, "isEqual": True}]
+    with Store.open(tmp_path / "monitor.db") as store:
+        with store.write() as connection:
+            alerts.silence(connection, alerts.Silence(wanted, 0.0, 2e9, "ann"))
+            alerts.watch(connection, alerts.Watchlist("mine", "ann", companies=["vantis-telecom"]))
+        sample_month.monitor(store, file).run()
+        with store.read() as connection:
+            (alert,) = [one for one in alerts.listing(connection) if one.company == "vantis-telecom"]
+            told = {name for notice in notices.waiting(connection, "desk") for name in notice.alerts}
+    assert alert.details["watched"] is True
+    assert alert.id not in told

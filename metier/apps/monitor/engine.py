@@ -18,14 +18,15 @@ from sqlalchemy import Connection
 
 from metier.apps.monitor import keeping
 from metier.apps.monitor.alarm import Alarm, Raised, Spoken, told
-from metier.apps.monitor.alerts import Rules
+from metier.apps.monitor.alerts import Alert, Rules
 from metier.apps.monitor.companies import Companies
 from metier.apps.monitor.counting import Closed, Counter, Voices
 from metier.apps.monitor.detect import Detectors, Settings
-from metier.apps.monitor.dispatch import Routing
+from metier.apps.monitor.dispatch import Routing, Silence
 from metier.apps.monitor.dossier import Dossier, tick_of
 from metier.apps.monitor.item import Item, Received, SeriesKey, Tick, Understood
 from metier.apps.monitor.keeping import Checkpoint, Placed, Step
+from metier.apps.monitor.matchers import from_json
 from metier.apps.monitor.normalise import Normaliser, Quarantined
 from metier.apps.monitor.sources import Source
 from metier.apps.monitor.stories import Kept, Stories, StorySettings
@@ -259,11 +260,18 @@ class Monitor:
                 found.setdefault(above, []).append(name)
         return found
 
-    def _hear(self) -> Sequence[Any]:
-        """Takes what people said of alerts since."""
-        if not self.alarm.book.alerts:
-            return ()
+    def _hear(self) -> Sequence[Alert]:
+        """Takes what people wished since: silences, watchlists, and what they said of alerts; the alerts it changed."""
         with self.store.read() as connection:
+            self.alarm.dispatcher.silences = tuple(
+                Silence(one.id, from_json(one.matchers), one.starts, one.ends, one.by, one.comment)
+                for one in alerts.silenced(connection)
+            )
+            self.alarm.watched = frozenset(
+                series
+                for one in alerts.watched(connection)
+                for series in (*map(SeriesKey, one.topics), *(SeriesKey(company=name) for name in one.companies))
+            )
             stored = [alerts.get(connection, alert.id) for alert in self.alarm.book.alerts.values()]
         said = {
             one.id: Spoken(one.acknowledged_at, one.snoozed_until, one.verdict) for one in stored if one is not None
@@ -275,7 +283,7 @@ class Monitor:
         placed: Sequence[Placed],
         aside: Sequence[Quarantined],
         raised: Sequence[Raised],
-        heard: Sequence[Any],
+        heard: Sequence[Alert],
         moved: Mapping[str, str],
     ) -> Step:
         self.number += 1
