@@ -44,7 +44,13 @@ def plan(settings: MonitorSettings) -> Plan:
         settings.crossed,
         settings.alerts.rules(),
         shown=settings.shown(),
+        topics=_labels(reader, settings.heads.topic),
+        sentiments=_labels(reader, settings.heads.sentiment),
     )
+
+
+def _labels(reader: Reader, head: str) -> tuple[str, ...]:
+    return tuple(reader.model.heads[head].labels) if head else ()
 
 
 def intakes(settings: MonitorSettings) -> list[Intake]:

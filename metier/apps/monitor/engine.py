@@ -66,6 +66,7 @@ class Plan:
         routing: who is told of them.
         labels: further labels of a series.
         shown: settings that evidence shows.
+        topics, sentiments: the labels that there are, for people who correct.
     """
 
     read: Read
@@ -81,6 +82,8 @@ class Plan:
     rules: Rules = field(default_factory=Rules)
     labels: Callable[[SeriesKey], Mapping[str, str]] = lambda series: NOTHING
     shown: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    topics: Sequence[str] = ()
+    sentiments: Sequence[str] = ()
 
 
 @dataclass

@@ -85,5 +85,7 @@ def _status(monitor: Monitor, failed: list[BaseException]) -> Mapping[str, Any]:
         "alerts": len(monitor.alarm.book.alerts),
         "running": not failed and not monitor.stopped.is_set(),
         "version": monitor.plan.version,
+        "topics": list(monitor.plan.topics),
+        "sentiments": list(monitor.plan.sentiments),
         **({"faults": faults} if faults else {}),
     }
