@@ -41,18 +41,19 @@ def breakable(text: Any) -> Markup:
     return Markup(marked)  # escaped above; the signs occur in no entity
 
 
-@cache
-def _environment() -> Environment:
+def environment(package: str) -> Environment:
+    """Templates of a package's folder `templates`: everything is escaped, and a name that is missing is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
-        loader=PackageLoader("metier.evaluate"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return Environment(
+        loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals["t"] = phrases.html
-    environment.filters["percent"] = lambda value: f"{100 * value:.1f}%"
-    environment.filters["breakable"] = breakable
-    return environment
+
+
+@cache
+def _environment() -> Environment:
+    made = environment("metier.evaluate")
+    made.globals["t"] = phrases.html
+    made.filters["percent"] = lambda value: f"{100 * value:.1f}%"
+    made.filters["breakable"] = breakable
+    return made

@@ -23,6 +23,7 @@ from metier.apps.monitor.item import EVERYTHING
 from metier.apps.monitor.plot import detectors, picture
 from metier.apps.monitor.summary import Sentence
 from metier.apps.monitor.windows import zone as zone_of
+from metier.evaluate import pages
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -127,14 +128,6 @@ def _style() -> str:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("metier.apps.monitor"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = pages.environment("metier.apps.monitor")
     environment.globals["t"] = words
     return environment

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -48,10 +49,8 @@ def written(value: object, zone: tzinfo = UTC, formats: Sequence[str] = ()) -> W
     """
     if isinstance(value, str):
         if len(value) >= 19 and not formats and value[4] == "-":  # nearly all
-            try:
+            with suppress(ValueError):  # then the longer way
                 return _seconds(datetime.fromisoformat(value), zone)
-            except ValueError:
-                pass  # the longer way
         return _of_text(value.strip(), zone, formats)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -93,10 +92,8 @@ def _of_number(value: float, zone: tzinfo) -> Written | None:
     if not math.isfinite(value):
         return None
     if value.is_integer() and 19000101 <= value <= 21001231:  # 20200224 is a day, not one of August 1970
-        try:
+        with suppress(ValueError):  # then the number of some second
             return _seconds(datetime.strptime(str(int(value)), "%Y%m%d"), zone, day=True)
-        except ValueError:
-            pass  # the number of some second, then
     size = abs(value)
     unit = 1e9 if size >= NANO else 1e6 if size >= MICRO else 1e3 if size >= MILLI else 1.0
     return Written(value / unit)

@@ -138,19 +138,11 @@ class CalendarPart(Part):
         return Calendar(self.zone, trading, frozenset(self.holidays))
 
 
-class RetentionPart(Part):
-    """The table `[retention]`: how long texts are kept. Counts stay, and so does what an alert rests on."""
-
-    documents: Length = 0.0
-    """Seconds; 0: for ever."""
-
-
 class MonitorSettings(Part):
     """The whole of `monitor.toml`."""
 
     run: str
     """A run with the heads."""
-    name: str = "monitor"
     store: str = "monitor.db"
     """A file, or `postgresql://USER@HOST/DATABASE`."""
     spool: str = "monitor.spool"
@@ -172,7 +164,6 @@ class MonitorSettings(Part):
     stories: StoriesPart = StoriesPart()
     calendar: CalendarPart = CalendarPart()
     alerts: AlertsPart = AlertsPart()
-    retention: RetentionPart = RetentionPart()
 
     @model_validator(mode="after")
     def _sane(self) -> Self:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from metier.apps.monitor.brief import link
 from metier.apps.monitor.item import EVERYTHING
+from metier.evaluate import pages
 from metier.serve.monitor.phrases import say
 
 if TYPE_CHECKING:
@@ -67,15 +68,7 @@ def span_text(seconds: float, language: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("metier.serve.monitor"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = pages.environment("metier.serve.monitor")
     environment.globals |= {
         "link": link, "clock": clock, "series_link": series_link, "EVERYTHING": EVERYTHING, "quote": _quoted,
         "span_text": span_text, "percent": _percent,
