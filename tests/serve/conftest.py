@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -25,3 +26,15 @@ def filled(tmp_path_factory):
     from monitored import month
 
     return month(tmp_path_factory.mktemp("filled"))
+
+
+FLAGS = ["--disable-background-networking", *(["--no-sandbox"] if os.name == "posix" and os.geteuid() == 0 else [])]
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    with playwright.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield started
+        started.close()

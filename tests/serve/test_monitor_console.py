@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,18 +17,8 @@ from metier.store.store import Store
 from metier.store.ticks import State
 
 PROGRAM = Path(__file__).parent / "monitored.py"
-FLAGS = ["--disable-background-networking", *(["--no-sandbox"] if os.name == "posix" and os.geteuid() == 0 else [])]
 LOCALES = {"en": "en-GB", "zh": "zh-CN"}
 ZONES = {"en": "Europe/London", "zh": "Asia/Shanghai"}
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    with playwright.sync_playwright() as running:
-        started = running.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

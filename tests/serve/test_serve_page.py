@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import contextmanager
 
@@ -11,17 +10,6 @@ import pytest
 from serving import served
 
 from metier.serve.words import WORDS, preferred, word
-
-FLAGS = ["--disable-background-networking", *(["--no-sandbox"] if os.name == "posix" and os.geteuid() == 0 else [])]
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    with playwright.sync_playwright() as running:
-        started = running.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
