@@ -15,13 +15,14 @@ WORKERS ?= auto
 DATA    := $(if $(METIER_TEST_DATA),$(METIER_TEST_DATA),$(if $(wildcard ../shared/data/README.md),$(abspath ../shared/data)))
 QUIET   := OMP_NUM_THREADS=$(THREADS) TOKENIZERS_PARALLELISM=false METIER_TEST_DATA="$(DATA)"
 
-.PHONY: help demo install lint types test soak bench docs wheel clean
+.PHONY: help demo install lint types test soak fuzz bench docs wheel clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     install, train two heads, replay a month of headlines, serve the console (SERVE=0: stop before)"
 	@echo "make test     lint, type-check and run all tests"
 	@echo "make soak     kill loops and the 60-second load"
+	@echo "make fuzz     the drawn tests (Hypothesis) with new examples, many more of them"
 	@echo "make bench    the measurements of benchmarks/ (NAME=one of them)"
 	@echo "make docs     build the documentation into site/"
 	@echo "make wheel    build the wheel into dist/"
@@ -57,6 +58,9 @@ test: lint types
 
 soak: $(STAMP)
 	@$(QUIET) $(BIN)/python -m pytest -m soak --timeout 3600 $(TESTS)
+
+fuzz: $(STAMP)
+	@HYPOTHESIS_PROFILE=fuzz $(QUIET) $(BIN)/python -m pytest -m "hypothesis and not soak" $(TESTS)
 
 bench: $(STAMP)
 	@METIER_TEST_DATA="$(DATA)" $(BIN)/python -m benchmarks $(NAME)

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -18,6 +19,11 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 ROOT = Path(__file__).parent.parent
 DATA = os.environ.get("METIER_TEST_DATA", "")
+
+# The gate draws the same examples every time and on every machine; `make fuzz` draws new ones, many more of them.
+settings.register_profile("gate", derandomize=True, deadline=None)
+settings.register_profile("fuzz", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -71,7 +71,7 @@ def tagged(draw: st.DrawFn) -> Example:
     return Example(Document(text, None, "7", tokens), {"tags": found}, "train")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(tagged(), st.sampled_from(sorted(KINDS)), st.floats(0.01, 1.0), st.integers(0, 5))
 def test_spans_stay_whole_whatever_is_changed(one: Example, kind: str, rate: float, seed: int) -> None:
     before = one.targets["tags"]
@@ -97,7 +97,7 @@ def test_a_word_of_the_source_that_a_span_begins_in_stays_where_it_is() -> None:
         assert sorted(copy.document.text.split()) == sorted(text.split())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tagged(), st.floats(0.1, 1.0))
 def test_words_of_the_source_stay_words(one: Example, rate: float) -> None:
     if one.document.tokens is None:

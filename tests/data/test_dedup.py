@@ -45,7 +45,7 @@ def test_first_of_each(values):
     assert first.tolist() == [values.index(value) for value in values]
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000), st.booleans())
 def test_edited_texts_are_found(seed, chinese):
     rng = random.Random(seed)
@@ -62,7 +62,7 @@ def test_edited_texts_are_found(seed, chinese):
     assert all(late - 60 == early for late, early in found)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_different_texts_are_left_alone(seed):
     rng = random.Random(seed)

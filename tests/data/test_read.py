@@ -86,7 +86,7 @@ def test_semicolons(tmp_path):
 cells = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r"), max_size=30)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(cells, cells), min_size=1, max_size=8))
 def test_round_trip(tmp_path_factory, rows):
     frame = pl.DataFrame(rows, schema={"text": pl.String, "note": pl.String}, orient="row")
@@ -97,7 +97,7 @@ def test_round_trip(tmp_path_factory, rows):
         assert pl.concat(frames(folder / name, rows=3)).rows() == rows
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.text("ab \u4e2d,'", min_size=1, max_size=9), st.sampled_from("xyz")), min_size=1, max_size=9)
 )

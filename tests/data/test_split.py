@@ -29,7 +29,7 @@ def made(labels, *, splits=None, meta=None, head="label"):
 fractions = st.sampled_from([(0.8, 0.1, 0.1), (0.7, 0.15, 0.15), (0.5, 0.5, 0.0), (0.9, 0.0, 0.1)])
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=200), fractions, st.integers(0, 5))
 def test_a_partition_with_every_class_in_train(labels, shares, seed):
     division = split(made(labels), How(shares), seed=seed)
@@ -40,7 +40,7 @@ def test_a_partition_with_every_class_in_train(labels, shares, seed):
         assert abs(len(division.part(name)) - share * len(labels)) <= 5
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=4, unique=True), min_size=1, max_size=100))
 @example([["a", "b"], ["a", "b", "c", "d"], ["a", "c"], ["a", "e"]])
 def test_several_labels_are_all_trained(sets):
@@ -136,7 +136,6 @@ def test_fractions_without_train():
         split(made(["a", "b"]), How((0.0, 0.5, 0.5)))
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=150), st.integers(0, 3))
 def test_groups_stay_whole(groups, seed):
     meta = [{"author": f"g{group}"} for group in groups]
@@ -158,7 +157,6 @@ def test_groups_come_out_at_their_shares():
     assert Counter(parts.tolist()) == {0: 800, 1: 100, 2: 100}
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=150))
 def test_time_runs_forward(days):
     meta = [{"when": f"2024-01-{day + 1:02d}"} for day in days]

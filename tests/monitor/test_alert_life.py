@@ -142,7 +142,7 @@ def test_mistakes_of_people_are_said() -> None:
         acknowledge(lived("x.", Rules(keep=1))[-1], "li", 2.0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text("x.-", max_size=40), st.lists(st.integers(0, 40), max_size=5), st.integers(0, 3), st.integers(1, 3))
 def test_it_does_not_depend_on_where_the_stream_is_cut(pattern: str, cuts: Sequence[int], hold: int, keep: int) -> None:
     rules = Rules(hold=hold * STEP, keep=keep, reopen=5 * STEP)

@@ -48,7 +48,7 @@ def ids(found: list[Received]) -> list[int]:
     offsets=st.lists(st.integers(0, 60) | st.none(), min_size=1, max_size=60).filter(lambda them: them[0] is not None),
     buffer=st.integers(1, 70), seed=st.integers(0, 1000),
 )  # fmt: skip
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_wherever_it_is_interrupted_it_goes_on_the_same(
     tmp_path_factory: pytest.TempPathFactory, offsets: list[int | None], buffer: int, seed: int
 ) -> None:

@@ -140,7 +140,7 @@ def test_legal_forms(name, short):
     assert without_form(name) == short
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.text(alphabet="aA.&$()<> '-,Apple公司工行DeltaＡ１", max_size=60))
 def test_any_text_gives_mentions_in_order_and_in_place(text):
     found = Companies(ROWS[:3] + ROWS[9:11]).find(text)

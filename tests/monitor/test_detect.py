@@ -172,7 +172,7 @@ def same(one: list, other: list) -> bool:
     )
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(cut=st.integers(1, 24 * 12), seed=st.integers(0, 99))
 def test_a_bank_that_is_read_back_goes_on_to_the_same_bits(cut: int, seed: int) -> None:
     feed = list(Simulation(WORLD, 3, 24 * 12, seed, Surges(np.array([200, 230, 260]), 10_000, 12, 6.0)))

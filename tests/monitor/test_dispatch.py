@@ -259,7 +259,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(EVENTS, st.lists(st.integers(0, 8_000), max_size=4), st.integers(0, 12))
 def test_notices_do_not_depend_on_batches(events: list[tuple[int, str, str, bool]], looks: list[int], cut: int) -> None:
     routing = Routing(DESK, (TOPIC_OVER_COMPANY,))

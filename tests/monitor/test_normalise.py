@@ -189,7 +189,7 @@ names = st.sampled_from(["id", "text", "title", "time", "url", "source", "langua
 
 
 @given(content=st.dictionaries(names, values, max_size=8), html=st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_whatever_comes_is_an_item_or_set_aside(content: dict[str, Any], html: bool) -> None:
     found = normalise(Received("s", content, NOW), Rules(html=html, characters=10))
     if isinstance(found, Item):
@@ -207,14 +207,14 @@ def test_whatever_comes_is_an_item_or_set_aside(content: dict[str, Any], html: b
 
 
 @given(line=st.binary(max_size=60) | st.text().map(lambda text: json.dumps({"text": text}).encode()))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_whatever_line_comes_is_read_or_has_a_fault(line: bytes) -> None:
     found = json_line(line, "s", NOW)
     assert isinstance(found.content, str) == bool(found.fault)
 
 
 @given(text=st.text(max_size=20) | st.from_regex(r"[0-9年月日T:/. +-]{1,24}", fullmatch=True))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_no_text_breaks_the_reading_of_times(text: str) -> None:
     found = written(text, zone_of("Asia/Shanghai"))
     assert found is None or isinstance(found.seconds, float)

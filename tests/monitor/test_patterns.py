@@ -26,7 +26,7 @@ PATTERNS = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(PATTERNS, st.text("abc1.中\n", max_size=6))
 def test_it_means_what_the_standard_library_says(text: str, word: str) -> None:
     # `$` of Python also fits before a last line feed, RE2's does not: `\Z` is the same thing.

@@ -41,7 +41,7 @@ def drained(source: PushedSource, position: str = "", limit: int = 100) -> tuple
 
 
 @given(contents=st.lists(st.binary(max_size=40), max_size=8), cut=st.integers(0, 400), flip=st.integers(0, 400))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_records_that_are_cut_off_or_damaged_are_noticed(contents: list[bytes], cut: int, flip: int) -> None:
     ends, block = [], b""
     for content in contents:
@@ -59,7 +59,7 @@ def test_records_that_are_cut_off_or_damaged_are_noticed(contents: list[bytes], 
 
 
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_whatever_is_torn_what_was_confirmed_is_read_once(data: st.DataObject) -> None:
     """Puts, reads, ends of both sides, and torn bytes behind the last record, in any order."""
     with tempfile.TemporaryDirectory() as name:

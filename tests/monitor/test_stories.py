@@ -78,7 +78,7 @@ def test_short_texts_match_exactly_only():
     assert [one.story for one in found] == ["1", "1", "3", "4", "4"]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.lists(st.integers(1, 40), min_size=1, max_size=8), st.sampled_from([5, 20, 1_000]))
 def test_batches_change_nothing(seed, sizes, limit):
     items = stream(seed, 120)
@@ -92,7 +92,7 @@ def test_batches_change_nothing(seed, sizes, limit):
     assert stories_of(cut) == stories_of(whole)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.integers(0, 10_000), st.integers(0, 120), st.sampled_from([4, 15, 1_000]), st.sampled_from([10.0, 200.0, 600.0])
 )

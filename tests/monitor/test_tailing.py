@@ -46,7 +46,7 @@ def numbers(found: list[Received]) -> list[int]:
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_file_cut_into_pieces_anywhere_is_read_line_by_line(data: st.DataObject) -> None:
     texts = data.draw(st.lists(st.text(max_size=30), min_size=1, max_size=12))
     kind = data.draw(st.sampled_from(["jsonl", "gz", "csv"]))

@@ -73,7 +73,7 @@ def test_a_source_alone_stays_a_text():
     assert wording("???").key != wording("!!!").key
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_similarity_is_symmetric_and_bounded(one, other):
     first, second = wording(one).tokens, wording(other).tokens

@@ -10,9 +10,7 @@ from schemathesis import GenerationMode
 from serving import served
 
 KEY = "a-key-for-the-contract"
-CALM = settings(
-    max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+CALM = settings(max_examples=60, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 ASKED = [("/v1/predict", "POST"), ("/v1/runs/{name}/predict", "POST")]
 RELOAD = ("/v1/runs/{name}/reload", "POST")
 ROUTES = [*ASKED, RELOAD, *((path, "GET") for path in ("/v1/run", "/v1/runs", "/healthz", "/readyz", "/metrics"))]

@@ -169,7 +169,7 @@ def test_positions_and_quarantine(store):
         assert next(quarantine.waiting(connection, limit=1)) == second and quarantine.counts(connection) == {"feed": 2}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(st.characters(), max_size=20), min_size=1, max_size=8))
 def test_any_text_is_kept_and_every_character_stays_where_it_was(store, texts):
     """NUL, halves of surrogate pairs, anything: what no database takes becomes one U+FFFD."""

@@ -52,7 +52,7 @@ def test_a_word_longer_than_a_window_ends_where_it_ends(letters: int) -> None:
     assert task.decode([certain(task, spans, encodings)], [encodings])[0].label == spans
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(SCRIPTS, st.data())
 def test_spans_of_whole_words_come_back(text: str, data: st.DataObject) -> None:
     words = [match.span() for match in WORD.finditer(text)]
@@ -73,7 +73,7 @@ def test_spans_of_whole_words_come_back(text: str, data: st.DataObject) -> None:
     assert not task.misfits.overlapping
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SCRIPTS, st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20), st.sampled_from(TYPES)), max_size=5))
 def test_any_spans_are_snapped_outward_and_counted(text: str, drawn: list[tuple[int, int, str]]) -> None:
     spans = tuple(Span(start, min(start + size, len(text)), label) for start, size, label in drawn if start < len(text))
@@ -112,7 +112,7 @@ def test_overlapping_and_unknown_spans_teach_nothing_false() -> None:
     assert task.misfits.overlapping == {("7", 2, 5, "PLACE")}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.lists(st.lists(st.integers(-9, 9), min_size=5, max_size=5), max_size=7), max_size=5), st.booleans())
 def test_only_legal_sequences_and_the_best_of_them(scores: list[list[list[int]]], crf: bool) -> None:
     arrays = [np.array(rows, dtype=np.float64).reshape(-1, 5) for rows in scores]
