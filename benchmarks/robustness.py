@@ -81,7 +81,7 @@ def cell(name: str, settings: dict[str, Any], seed: int, rows: int, part: str, w
         model = metier.train(source, label="label", out=Path(folder) / "run", seed=seed, method="full", **options)
         found = {}
         for kind, texts in spoiled(asked["text"].to_list(), words).items():
-            said = [next(iter(answer.values())).value for answer in model.predict(texts)]
+            said = [str(next(iter(answer.values())).label) for answer in model.predict(texts)]
             found[kind] = float(np.mean([one == other for one, other in zip(said, asked["label"], strict=True)]))
     return found
 
