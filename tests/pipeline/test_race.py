@@ -185,7 +185,8 @@ def test_sheets_score_as_the_pipeline_does_and_can_be_paired(scene, tmp_path):
     gain, error = own.gain(other)
     assert gain == pytest.approx(own.score() - other.score()) == pytest.approx(-other.gain(own)[0]) and error > 0
     twice = sheet.joined([own, own])
-    assert twice.valid == 2 * own.valid and twice.score() == pytest.approx(own.score())
+    assert twice.valid == own.valid and twice.score() == pytest.approx(own.score())
+    assert twice.first(len(own.counts)).score() == own.score() and twice.gain(own)[0] == pytest.approx(0.0)
 
 
 def test_a_guard_ends_a_fit_in_time_and_keeps_what_it_learned(scene, tmp_path):

@@ -26,7 +26,7 @@ class Result:
     """What fitting a rung on a share of the training texts came to.
 
     Attributes:
-        rows: training texts. seconds: of all draws together, the judging apart.
+        rows: training texts. draws: of so many, how often; seconds: of all draws together, the judging apart.
         rate: texts a second at prediction; 0 where it was not measured. size: bytes of the run on disk; 0: none.
         epochs: that it was fitted for; fewer than planned where `short`, because the time was up or nearly so.
         impossible: why it cannot be fitted at all; then nothing else counts.
@@ -40,6 +40,7 @@ class Result:
     size: int = 0
     epochs: float | None = None
     short: bool = False
+    draws: int = 1
     impossible: str = ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -67,16 +68,22 @@ class Bench:
         """The budget."""
         return self.guard.clock
 
-    def expected(self, rung: Rung, share: float) -> float:
-        """Seconds that a rung will take on a share: from its own smaller fits, else from its arithmetic."""
-        draws = len(self.cuts[share])
+    def expected(self, rung: Rung, share: float, draws: int | None = None) -> float:
+        """Seconds that a rung will take on so many draws of a share, all of them if not said, beyond what is done.
+
+        From its own fits, else from its arithmetic.
+        """
+        done = self.log.results.get((rung.name, share))
+        left = (len(self.cuts[share]) if draws is None else draws) - (done.draws if done else 0)
+        if left <= 0 or done and done.impossible:
+            return 0.0
         known = [(key[1], item) for key, item in self.log.results.items() if key[0] == rung.name and item.rows]
         if known:
-            before, item = max(known)
-            return item.seconds / len(self.cuts[before]) * (share / before) * draws
+            before, item = max(known, key=lambda pair: pair[0])
+            return item.seconds / item.draws * (share / before) * left
         if not rung.network:
             return 0.0
-        return self._arithmetic(rung, share) * (1.0 if rung.cheap else self._slower()) * draws
+        return self._arithmetic(rung, share) * (1.0 if rung.cheap else self._slower()) * left
 
     def _arithmetic(self, rung: Rung, share: float) -> float:
         """Seconds of one fit: the texts that pass through the network at the speed of prediction, if that is known."""
@@ -93,7 +100,7 @@ class Bench:
         for (name, share), item in self.log.results.items():
             rung = self.rungs[name]
             if item.rows and not item.short and not rung.cheap and METHODS[rung.method].gradient:
-                found = item.seconds / len(self.cuts[share]) / max(1e-9, self._arithmetic(rung, share))
+                found = item.seconds / item.draws / max(1e-9, self._arithmetic(rung, share))
         return found
 
     def reserve(self) -> float:
@@ -111,61 +118,67 @@ class Bench:
         """Seconds that a rung may still take."""
         return self.clock.left - self.reserve()
 
-    def measure(self, rung: Rung, share: float) -> Sheet | None:
-        """What a rung says of the judged texts when it is fitted on a share; `None` where that was not possible."""
+    def measure(self, rung: Rung, share: float, draws: int | None = None) -> Sheet | None:
+        """What a rung says of the judged texts when it is fitted on draws of a share, on all of them if not said.
+
+        Draws that are done are not fitted again. `None` where it was not possible.
+        """
         key = rung.name, share
-        if key not in self.log.results:
-            self.guard.say(f"race: {rung.name} on {self.cuts[share][0].rows} texts, {self.clock.left:.0f} s left")
+        done = self.log.results.get(key)
+        cuts = self.cuts[share][done.draws if done else 0 : draws]
+        if cuts and not (done and done.impossible):
+            self.guard.say(f"race: {rung.name} on {cuts[0].rows} texts, {self.clock.left:.0f} s left")
             try:
-                found = self._network(rung, share) if rung.network else self._baseline(rung, share)
+                found = self._network(rung, share, cuts) if rung.network else self._baseline(rung, share, cuts)
             except MetierError as error:
                 if rung.method == "probe":
                     raise
                 found = Result(rung.name, share, impossible=str(error)), None
-            if found is None:
-                return None
-            self.log.add(*found)
+            if found is not None:
+                self.log.add(*found)
             self.clock.note(now=True)
         return self.log.sheets.get(key)
 
-    def _baseline(self, rung: Rung, share: float) -> tuple[Result, Sheet | None]:
+    def _baseline(self, rung: Rung, share: float, cuts: list[Cut]) -> tuple[Result, Sheet | None]:
         start = time.perf_counter()
-        sheets = [
-            sheet.of_baseline(rung.method, self.prepared.heads, cut, self.recipe.seed) for cut in self.cuts[share]
-        ]
+        sheets = [sheet.of_baseline(rung.method, self.prepared.heads, cut, self.recipe.seed) for cut in cuts]
         whole = [item for item in sheets if item is not None]
         if not whole:
             raise RecipeError("There is no such baseline for this task.")
-        result = Result(rung.name, share, self.cuts[share][0].rows, time.perf_counter() - start)
+        result = Result(rung.name, share, cuts[0].rows, time.perf_counter() - start, draws=len(cuts))
         return result, sheet.joined(whole)
 
-    def _network(self, rung: Rung, share: float) -> tuple[Result, Sheet] | None:
-        """Every draw of a share; `None` where the time was up before the last one was done."""
-        sheets, seconds, rate, size, short = [], 0.0, 0.0, 0, False
-        recipe, cutback = self._fitting(rung, share)
-        for cut in self.cuts[share]:
+    def _network(self, rung: Rung, share: float, cuts: list[Cut]) -> tuple[Result, Sheet] | None:
+        """More draws of a share, as many as there is time for; `None` where there was none for the first."""
+        recipe, cutback = self._fitting(rung, share, len(cuts))
+        rows = cuts[0].rows
+        found = self.log.results.get((rung.name, share))
+        result = found or Result(rung.name, share, rows, epochs=epochs(recipe.train, rows) or None, draws=0)
+        sheets = [self.log.sheets[rung.name, share]] if found else []
+        for cut in cuts:
             try:
                 with self.guard.keeping(self.reserve() + self._judging(cut)):
-                    found = trial(recipe, cut.dataset, self.folder / "fit", self.guard)
+                    made = trial(recipe, cut.dataset, self.folder / "fit", self.guard)
             except Enough:
-                return None
-            short = short or self.guard.fired or cutback
-            seconds += found.seconds
-            sheets.append(sheet.of_trial(found, cut))
-            if not rate:
-                rate, size = _speed(found, cut), _size(found)
+                break
+            sheets.append(sheet.of_trial(made, cut))
+            result = replace(
+                result,
+                seconds=result.seconds + made.seconds,
+                short=result.short or self.guard.fired or cutback,
+                draws=result.draws + 1,
+            )
+            if not result.rate:
+                result = replace(result, rate=_speed(made, cut), size=_size(made))
             if share == 1.0:
-                self.wholes[rung.name] = found
-                self.log.keep_weights(rung.name, found.prepared.network, self.guard.records)
-        rows = self.cuts[share][0].rows
-        planned = epochs(recipe.train, rows) or None
-        result = Result(rung.name, share, rows, seconds, rate, size, planned, short)
-        return result, sheet.joined(sheets)
+                self.wholes[rung.name] = made
+                self.log.keep_weights(rung.name, made.prepared.network, self.guard.records)
+        return (result, sheet.joined(sheets)) if result.draws else None
 
-    def _fitting(self, rung: Rung, share: float) -> tuple[Recipe, bool]:
+    def _fitting(self, rung: Rung, share: float, draws: int) -> tuple[Recipe, bool]:
         """The recipe of a rung, and whether it has fewer epochs than planned because there is no time for all."""
         recipe = rung.recipe(self.recipe, self.cuts[1.0][0].rows)
-        fraction = self.left() / max(1e-9, CAUTION * self.expected(rung, share))
+        fraction = self.left() / max(1e-9, CAUTION * self.expected(rung, share, draws))
         planned = epochs(recipe.train, self.cuts[share][0].rows)
         if fraction >= 1 or not planned:
             return recipe, False

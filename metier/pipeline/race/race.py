@@ -3,7 +3,8 @@
 Small fits decide. Each rung is fitted on a quarter and on half of the training texts and judged by the validation split
 and the training texts that it has not seen, which is many more than a validation split has; two points and a power law
 say what all of the texts would give (see `evaluate.learning_curve`). The dear rungs go through successive halving
-(Jamieson & Talwalkar 2016): all of them on a quarter, the better half on half, the winner on everything.
+(Jamieson & Talwalkar 2016): all of them on a quarter, the better half on half, the winner on everything; where time is
+short all of them on one draw of half of the texts, the better half on more draws, the winner on everything.
 """
 
 from __future__ import annotations
@@ -118,68 +119,86 @@ class Race:
             for rung in rungs:
                 self.fates[rung.name] = says.UNDER, {"says": says.ROOM, "room": f"{100 * room:.1f}"}
             return
-        alive, stages = self._plan(rungs)
-        for share in stages:
-            alive = self._heat(alive, share)
+        alive = sorted(rungs, key=lambda rung: rung.turn)
+        for share, draws in self._stages(alive):
+            alive = self._heat(alive, share, draws)
         for rung in alive[1:]:
-            self.fates[rung.name] = says.BEATEN, NOTHING
+            self.fates.setdefault(rung.name, (says.BEATEN, NOTHING))
         if alive and self._affordable(alive[0]):
             if self.bench.measure(alive[0], 1.0) is None:
                 self._explain(alive[0])
             else:
                 self._compare(alive[0])
 
-    def _plan(self, rungs: list[Rung]) -> tuple[list[Rung], list[float]]:
-        """The rungs that there is time for, and the shares of the data on which they meet.
+    def _stages(self, rungs: list[Rung]) -> list[tuple[float, int]]:
+        """On which shares the rungs meet, and on how many draws of each.
 
-        As many as possible, then on as many shares as possible; the whole way is counted for the dearest of those
-        that may be left. One rung alone, without time for all of its epochs, goes straight to all of the data.
+        With time for all of them: on every share, all draws. With less: on the largest part, one draw, as many rungs as
+        there is time for; then the better half on its other draws. With time for one fit alone: the first rung goes
+        straight to all of the data.
         """
-        wanted = sorted(rungs, key=lambda rung: rung.turn)
-        whole = {rung.name: self.bench.expected(rung, 1.0) for rung in wanted}
-        left = self.bench.left()
-        for count in range(len(wanted), 0, -1):
-            for stages in (self.shares, self.shares[:1], []):
-                spare = left - CAUTION * self._cost(wanted[:count], stages)
-                if (count == 1 or stages) and spare > 0:
-                    for rung in wanted[count:]:
-                        self.fates[rung.name] = says.NO_TIME, _needs(whole[rung.name], spare)
-                    return wanted[:count], list(stages)
-        for rung in wanted[1:]:
-            self.fates[rung.name] = says.NO_TIME, _needs(whole[rung.name], 0.0)
-        return wanted[:1], []
+        bench = self.bench
+        parts = [(share, len(bench.cuts[share])) for share in self.shares]
+        begun = {share for name, share in bench.log.results if share in self.shares and not bench.rungs[name].cheap}
+        if parts and (min(begun, default=1.0) == self.shares[0] or CAUTION * self._cost(rungs) < bench.left()):
+            return parts
+        whole = bench.expected(rungs[0], 1.0)
+        if parts and (begun or CAUTION * (bench.expected(rungs[0], parts[-1][0], 1) + whole) < bench.left()):
+            share, draws = parts[-1]
+            return [(share, 1), (share, draws)] if draws > 1 else [(share, 1)]
+        for rung in rungs[1:]:
+            needed = bench.expected(rung, 1.0)
+            self.fates[rung.name] = says.NO_TIME, _needs(needed, bench.left() - CAUTION * whole)
+        return []
 
-    def _cost(self, rungs: Sequence[Rung], stages: Sequence[float]) -> float:
-        """Seconds of successive halving at worst."""
+    def _cost(self, rungs: Sequence[Rung]) -> float:
+        """Seconds of successive halving on every share at worst."""
         left, total = sorted(rungs, key=lambda rung: -self.bench.expected(rung, 1.0)), 0.0
-        for share in stages:
+        for share in self.shares:
             total += sum(self.bench.expected(rung, share) for rung in left)
             left = left[: -(-len(left) // 2)]
         return total + self.bench.expected(left[0], 1.0)
 
-    def _heat(self, rungs: list[Rung], share: float) -> list[Rung]:
-        """All rungs on a share; the better half of those that may still gain the margin, the best first."""
-        found: list[tuple[float, Rung]] = []
+    def _heat(self, rungs: list[Rung], share: float, draws: int) -> list[Rung]:
+        """All rungs on draws of a share; the better half of those that may still gain the margin, the best first.
+
+        A second heat on the same share decides between few: it takes place if there is time for all of them.
+        """
+        sheets = self.bench.log.sheets
+        if all((rung.name, share) in sheets for rung in rungs):
+            more = sum(self.bench.expected(rung, share, draws) for rung in rungs)
+            if len(rungs) < 2 or not self._in_time(more, rungs):
+                return rungs
+        found: list[Rung] = []
         for rung in rungs:
-            enough = CAUTION * (self.bench.expected(rung, share) + LEAST * self.bench.expected(rung, 1.0))
-            if enough > self.bench.left() and (rung.name, share) not in self.bench.log.results:
-                self.fates[rung.name] = says.NO_TIME, _needs(enough, self.bench.left())
-            elif (sheet := self.bench.measure(rung, share)) is None:
+            needed = self.bench.expected(rung, share, draws)
+            if (rung.name, share) not in sheets and not self._in_time(needed, [*found, rung]):
+                self.fates[rung.name] = says.NO_TIME, _needs(needed, self.bench.left())
+            elif self.bench.measure(rung, share, draws) is None:
                 self._explain(rung)
             else:
-                found.append((sheet.score(), rung))
-        found.sort(key=lambda item: -item[0])
-        better = [rung for _, rung in found[: -(-len(found) // 2)]]
-        for _, rung in found[len(better) :]:
+                found.append(rung)
+        texts = min((len(sheets[rung.name, share].counts) for rung in found), default=0)
+        found.sort(key=lambda rung: -sheets[rung.name, share].first(texts).score())
+        better = found[: -(-len(found) // 2)]
+        for rung in found[len(better) :]:
             self.fates[rung.name] = says.BEATEN, NOTHING
-        alive = []
-        for rung in better:
-            gain = self._hoped(rung)
-            if gain < self.margin:
-                self.fates[rung.name] = says.UNDER, {"says": says.EXPECTED, "gain": _points(gain)}
-            else:
-                alive.append(rung)
-        return alive
+        return [rung for rung in better if self._promises(rung)]
+
+    def _in_time(self, seconds: float, rungs: Sequence[Rung]) -> bool:
+        """Whether so much may be spent if any of the rungs has to be fitted on everything afterwards.
+
+        One alone may be fitted for fewer epochs.
+        """
+        dearest = max(self.bench.expected(rung, 1.0) for rung in rungs)
+        return CAUTION * (seconds + (dearest if len(rungs) > 1 else LEAST * dearest)) < self.bench.left()
+
+    def _promises(self, rung: Rung) -> bool:
+        """Whether a rung may gain the margin on everything."""
+        gain = self._hoped(rung)
+        if gain < self.margin:
+            self.fates[rung.name] = says.UNDER, {"says": says.EXPECTED, "gain": _points(gain)}
+        return gain >= self.margin
 
     def _affordable(self, rung: Rung) -> bool:
         """Whether a fit on everything fits into the rest of the budget, with fewer epochs if need be."""
@@ -219,11 +238,6 @@ class Race:
         weights = [1.0 / (point.deviation**2 + NOISE**2) for point in points]
         return float(np.average([point.score for point in points], weights=weights))
 
-    def _parts(self, rung: Rung, shares: Sequence[float]) -> list[Point]:
-        """The curve at some shares of the data, all of them judged by the same texts."""
-        log = self.bench.log
-        return [Point(log.results[rung.name, share].rows, log.sheets[rung.name, share].score()) for share in shares]
-
     def _hoped(self, rung: Rung) -> float:
         """What a rung is expected to gain on all texts over whoever leads; after one point what it can at best."""
         assert self.leader is not None
@@ -231,22 +245,27 @@ class Race:
         gain = self._forecast_gain(rung, self.leader)
         if len(own) > 1 and gain is not None:
             return gain[0]
-        error: float = (1.0 - self._parts(rung, own)[-1].score) * own[-1] ** STEEP
+        error: float = (1.0 - self.bench.log.sheets[rung.name, own[-1]].score()) * own[-1] ** STEEP
         return 1.0 - error - self._best()
 
     def _forecast_gain(self, rung: Rung, other: Rung) -> tuple[float, float] | None:
         """How much better a rung would be on all texts, from parts that both were fitted on, and how sure that is."""
         sheets = self.bench.log.sheets
         both = [share for share in self.shares if (rung.name, share) in sheets and (other.name, share) in sheets]
-        if not both or sheets[rung.name, both[-1]].counts.shape != sheets[other.name, both[-1]].counts.shape:
+        if not both or sheets[rung.name, both[-1]].widths != sheets[other.name, both[-1]].widths:
             return None
-        ends = [self._end(one, both) for one in (rung, other)]
+        texts = {share: min(len(sheets[one.name, share].counts) for one in (rung, other)) for share in both}
+        ends = [self._end(one, texts) for one in (rung, other)]
         _, error = sheets[rung.name, both[-1]].gain(sheets[other.name, both[-1]])
         return ends[0] - ends[1], math.hypot(error / both[-1], NOISE)
 
-    def _end(self, rung: Rung, shares: Sequence[float]) -> float:
-        """The score that a rung is expected to have on all texts, from what it had on some shares."""
-        points = self._parts(rung, shares)
+    def _end(self, rung: Rung, texts: Mapping[float, int]) -> float:
+        """The score that a rung is expected to have on all texts, from the first so many that judged each share."""
+        log = self.bench.log
+        points = [
+            Point(log.results[rung.name, share].rows, log.sheets[rung.name, share].first(count).score())
+            for share, count in texts.items()
+        ]
         return forecast(points, [self.bench.cuts[1.0][0].rows])[0].score if rung.learns else points[-1].score
 
     def _gain(self, rung: Rung, other: Rung) -> float:

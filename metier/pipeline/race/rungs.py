@@ -13,8 +13,8 @@ from metier.pipeline.race.cuts import per_class
 from metier.recipe import Recipe, RegularisePart
 from metier.train.methods import METHODS, epochs
 
-FEW, MANY = 20.0, 500.0
-"""Texts a class up to which `contrastive` goes before `full`, and beyond which it is not tried."""
+MANY = 500.0
+"""Texts a class beyond which `contrastive` is not tried: what it makes of few labels is then made by any method."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,9 @@ def ladder(recipe: Recipe, dataset: Dataset) -> list[Rung]:
         Rung("TF-IDF", "lexical"),
         Rung("zero_shot", "zero_shot"),
         Rung("probe", "probe"),
-        *([Rung("contrastive", "contrastive", False, turn=0 if each <= FEW else 2)] if each <= MANY else []),
-        Rung("lora", "lora", False, turn=3),
+        *([Rung("contrastive", "contrastive", False)] if each <= MANY else []),
+        Rung("freeze", "freeze", False, effort=0.6, turn=2),
+        Rung("lora", "lora", False, effort=0.8, turn=3),
         Rung("full", "full", False, turn=1),
         *([] if regularised else variants),
     ]

@@ -24,7 +24,7 @@ Scorer = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Sheet:
-    """Counts `(texts, columns)` of all heads; the first `valid` rows are those of the validation split."""
+    """Counts `(texts, columns)` of all heads; the first `valid` rows are those of the validation split, once."""
 
     counts: np.ndarray
     valid: int
@@ -45,9 +45,15 @@ class Sheet:
         return _error(self.interval(valid=valid, level=0.68), len(self._rows(valid)))
 
     def gain(self, other: Sheet, *, valid: bool = False) -> tuple[float, float]:
-        """How much better this is than another on the same texts, and the standard error of that."""
-        found = bootstrap.paired(self._rows(valid), other._rows(valid), self.scorer, resamples=RESAMPLES, level=0.68)
-        return float(found["difference"]), _error(found["interval"], len(self._rows(valid)))
+        """How much better this is than another on the texts that judged both, and the standard error of that."""
+        texts = min(len(self._rows(valid)), len(other._rows(valid)))
+        own, others = self._rows(valid)[:texts], other._rows(valid)[:texts]
+        found = bootstrap.paired(own, others, self.scorer, resamples=RESAMPLES, level=0.68)
+        return float(found["difference"]), _error(found["interval"], texts)
+
+    def first(self, texts: int) -> Sheet:
+        """The first so many texts alone: those of the first draws."""
+        return replace(self, counts=self.counts[:texts], valid=min(self.valid, texts))
 
     def _rows(self, valid: bool) -> np.ndarray:
         return self.counts[: self.valid] if valid else self.counts
@@ -64,10 +70,9 @@ def _error(interval: tuple[float, float], texts: int) -> float:
 
 
 def joined(sheets: Sequence[Sheet]) -> Sheet:
-    """Several draws as one: their validation rows first."""
+    """Several draws as one, draw by draw: what fewer draws said is its beginning."""
     alike = [sheet for sheet in sheets if sheet.counts.shape[1] == sheets[0].counts.shape[1]]
-    counts = [sheet.counts[: sheet.valid] for sheet in alike] + [sheet.counts[sheet.valid :] for sheet in alike]
-    return replace(sheets[0], counts=np.concatenate(counts), valid=sum(sheet.valid for sheet in alike))
+    return replace(sheets[0], counts=np.concatenate([sheet.counts for sheet in alike]))
 
 
 def scorer(tasks: Mapping[str, Task], widths: Sequence[int]) -> Scorer:

@@ -110,7 +110,7 @@ def _line(race: Race, rung: Rung) -> dict[str, Any]:
         "rows": best.rows,
         "score": sheet.score(valid=whole),
         "interval": [low, high],
-        "seconds": best.seconds / len(race.bench.cuts[best.share]),
+        "seconds": best.seconds / best.draws,
         "spent": sum(item.seconds for item in found),
         "rate": best.rate or None,
         "size": best.size or None,
