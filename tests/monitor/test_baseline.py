@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metier.apps.monitor.baseline import DAY, Baseline, Calendar, quantiles
-from metier.apps.monitor.simulate import MONDAY, Simulation, World, season
+from metier.apps.monitor.detection.baseline import DAY, Baseline, Calendar, quantiles
+from metier.apps.monitor.detection.simulate import MONDAY, Simulation, World, season
 from metier.errors import RecipeError
 
 
