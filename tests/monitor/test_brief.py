@@ -153,7 +153,7 @@ def test_it_speaks_two_languages_in_the_zone_of_the_reader() -> None:
 
 
 def test_every_phrase_is_spoken_and_used() -> None:
-    folder = Path(__import__("metier").__file__).parent / "apps" / "monitor" / "templates"
+    folder = Path(__import__("metier").__file__).parent / "apps" / "monitor" / "explain" / "templates"
     used = set(re.findall(r"\bt\(\"([^\"]+)\"", (folder / "brief.html.j2").read_text(encoding="utf-8")))
     inner = {"critical", "warning", "info", "pending", "firing", "resolved", "inactive", "acknowledge", "snooze",
              "comment", "true", "false", "unclear", "Words", "Names", "yes", "no"}  # fmt: skip
