@@ -12,9 +12,9 @@ from collections import defaultdict
 from typing import Any
 
 from benchmarks.quality import data
-from metier.apps.monitor.companies import Companies
-from metier.apps.monitor.company_names import phrase
-from metier.apps.monitor.company_table import Company
+from metier.apps.monitor.companies.link import Companies
+from metier.apps.monitor.companies.names import phrase
+from metier.apps.monitor.companies.table import Company
 
 BARS = {"headlines/s with 5,000 companies": 5_000}
 SOUNDS = "ba co da fe gi ho ka lu ma no pe qui ra so ta ve wi xo yu za bel cor dan fos gra"

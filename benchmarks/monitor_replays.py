@@ -27,8 +27,8 @@ import metier
 from benchmarks.quality import data, kept
 from metier.apps.monitor import assemble
 from metier.apps.monitor.alarm import told
-from metier.apps.monitor.budget import Budget
-from metier.apps.monitor.detect import Detectors
+from metier.apps.monitor.detection.budget import Budget
+from metier.apps.monitor.detection.detectors import Detectors
 from metier.apps.monitor.engine import Monitor, Read, closed_ticks
 from metier.apps.monitor.item import Item, SeriesKey, Signal
 from metier.apps.monitor.settings import MonitorSettings

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.quality import data
 from metier.apps.monitor.item import Item
-from metier.apps.monitor.stories import Assigned, Stories, StorySettings
+from metier.apps.monitor.stories.assign import Assigned, Stories, StorySettings
 
 BARS = {"pair F1": 0.95, "documents/s": 2_000}
 SOURCES = ("Reuters", "Bloomberg", "CNBC", "The Guardian", "Financial Times", "AP", "MarketWatch", "WSJ", "BBC News")

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from metier.apps.monitor.cusum import evidence
-from metier.apps.monitor.detect import Detectors, Settings
-from metier.apps.monitor.simulate import MONDAY, Simulation, Surges, World, season
-from metier.apps.monitor.simulate import counts as drawn
+from metier.apps.monitor.detection.cusum import evidence
+from metier.apps.monitor.detection.detectors import Detectors, Settings
+from metier.apps.monitor.detection.simulate import MONDAY, Simulation, Surges, World, season
+from metier.apps.monitor.detection.simulate import counts as drawn
 
 A_DAY = 96
 USUAL = {"rate": 2.0, "dispersion": 2.0, "growth": 0.0, "daily": 0.5, "weekend": 0.6, "drift": 0.0}

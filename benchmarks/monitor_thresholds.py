@@ -1,7 +1,7 @@
 """Makes the table of thresholds that the package ships: false episodes of simulated series, under many thresholds.
 
-`python -m benchmarks monitor_thresholds` writes `metier/apps/monitor/thresholds.json`. Its seeds are used for nothing
-else.
+`python -m benchmarks monitor_thresholds` writes `metier/apps/monitor/detection/thresholds.json`. Its seeds are used for
+nothing else.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from metier.apps.monitor.baseline import DAY
-from metier.apps.monitor.budget import TABLE, Thresholds, log_line
-from metier.apps.monitor.detect import Detectors, Settings
-from metier.apps.monitor.simulate import Simulation, World
+from metier.apps.monitor.detection.baseline import DAY
+from metier.apps.monitor.detection.budget import TABLE, Thresholds, log_line
+from metier.apps.monitor.detection.detectors import Detectors, Settings
+from metier.apps.monitor.detection.simulate import Simulation, World
 from metier.run import write_text
 
 RATES = (0.003, 0.03, 0.3, 2.0, 10.0, 60.0)

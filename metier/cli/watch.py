@@ -15,7 +15,7 @@ from metier.cli.options import Json, app, print_json, progress
 from metier.errors import RecipeError
 
 if TYPE_CHECKING:
-    from metier.apps.monitor.alerts import Alert
+    from metier.apps.monitor.alerts.life import Alert
     from metier.apps.monitor.engine import Done, Monitor
     from metier.progress import Progress
 
@@ -152,7 +152,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """False alarms, and how soon surges put into the stored history of your own stream would be found."""
-    from metier.apps.monitor import rehearsal
+    from metier.apps.monitor.detection import rehearsal
     from metier.apps.monitor.history import stored
     from metier.apps.monitor.settings import MonitorSettings
     from metier.store.store import Store
@@ -242,7 +242,8 @@ class _Shown:
 
 
 def _moment(text: str | None, zone: str, standard: str) -> float:
-    from metier.apps.monitor.published import written, zone_of
+    from metier.apps.monitor.published import written
+    from metier.apps.monitor.zones import zone_of
 
     if text is None:
         return float(standard)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import orjson
 
-from metier.apps.monitor.companies import Companies
-from metier.apps.monitor.detect import Settings
+from metier.apps.monitor.alerts.routes import AlertsPart
+from metier.apps.monitor.companies.link import Companies
+from metier.apps.monitor.detection.detectors import Settings
 from metier.apps.monitor.engine import Intake, Monitor, Plan
 from metier.apps.monitor.item import Item, Understood
 from metier.apps.monitor.normalise import Normaliser
-from metier.apps.monitor.routes import AlertsPart
 from metier.apps.monitor.sources.archive import ArchiveSource, Span
 from metier.apps.monitor.understand import Reading
 from metier.sample import month

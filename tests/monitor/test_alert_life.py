@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metier.apps.monitor.alerts import Alert, Book, Rules, Seen, acknowledge, heard, judge, remark, snooze
+from metier.apps.monitor.alerts.life import Alert, Book, Rules, Seen, acknowledge, heard, judge, remark, snooze
 from metier.apps.monitor.item import SeriesKey, Signal
 from metier.errors import MetierError
 

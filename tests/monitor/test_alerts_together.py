@@ -11,11 +11,11 @@ from typing import Any
 
 from monitor.listener import Listener, listening
 
-from metier.apps.monitor.alerts import Book, Seen
-from metier.apps.monitor.dispatch import Dispatcher
+from metier.apps.monitor.alerts.dispatch import Dispatcher
+from metier.apps.monitor.alerts.life import Book, Seen
+from metier.apps.monitor.alerts.notices import Outbox, Outcome, Shelf, Waiting, sender
+from metier.apps.monitor.alerts.routes import AlertsPart
 from metier.apps.monitor.item import EVERYTHING, SeriesKey, Signal
-from metier.apps.monitor.notices import Outbox, Outcome, Shelf, Waiting, sender
-from metier.apps.monitor.routes import AlertsPart
 
 STEP = 900.0
 SERIES = [SeriesKey("fraud"), SeriesKey("fraud", "Acme"), SeriesKey("rates", "Acme"), SeriesKey()]

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from metier.apps.monitor.alerts import Alert, Book, Rules, Seen, acknowledge, judge
-from metier.apps.monitor.brief import brief, link
-from metier.apps.monitor.brief_phrases import CHINESE
+from metier.apps.monitor.alerts.life import Alert, Book, Rules, Seen, acknowledge, judge
+from metier.apps.monitor.explain.brief import brief, link
+from metier.apps.monitor.explain.phrases import CHINESE
+from metier.apps.monitor.explain.plot import picture
+from metier.apps.monitor.explain.summary import Sentence
+from metier.apps.monitor.explain.why import Case, Told, baseline, evidence
 from metier.apps.monitor.item import SeriesKey, Signal, Tick
-from metier.apps.monitor.plot import picture
-from metier.apps.monitor.summary import Sentence
-from metier.apps.monitor.why import Case, Told, baseline, evidence
-from metier.apps.monitor.windows import zone
+from metier.apps.monitor.zones import zone_of
 from metier.errors import RecipeError
 
 T, STEP = 1_582_500_000.0, 3_600.0
@@ -153,7 +153,7 @@ def test_it_speaks_two_languages_in_the_zone_of_the_reader() -> None:
 
 
 def test_every_phrase_is_spoken_and_used() -> None:
-    folder = Path(__import__("metier").__file__).parent / "apps" / "monitor" / "templates"
+    folder = Path(__import__("metier").__file__).parent / "apps" / "monitor" / "explain" / "templates"
     used = set(re.findall(r"\bt\(\"([^\"]+)\"", (folder / "brief.html.j2").read_text(encoding="utf-8")))
     inner = {"critical", "warning", "info", "pending", "firing", "resolved", "inactive", "acknowledge", "snooze",
              "comment", "true", "false", "unclear", "Words", "Names", "yes", "no"}  # fmt: skip
@@ -167,10 +167,10 @@ def test_an_alert_about_everything_without_stories_has_a_brief() -> None:
 
 
 def test_the_picture_shows_gaps_surges_and_a_single_tick() -> None:
-    drawn = picture(surge()[1]["counts"], zone("UTC"), 'a "title" <b>')
+    drawn = picture(surge()[1]["counts"], zone_of("UTC"), 'a "title" <b>')
     assert drawn.count('class="gap"') == 3 and drawn.count("bar surge") == 9 and "&lt;b&gt;" in drawn
     assert drawn.count("<polygon") == 1 and drawn.count('class="line head') == 3
-    assert "nan" not in picture([{"start": T, "negatives": 0, "open": True}], zone("UTC"), "")
+    assert "nan" not in picture([{"start": T, "negatives": 0, "open": True}], zone_of("UTC"), "")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metier.apps.monitor.budget import Budget, Thresholds, log_line, shipped
+from metier.apps.monitor.detection.budget import Budget, Thresholds, log_line, shipped
 from metier.errors import RecipeError
 
 MONTH = Budget.read("1 per series per 30 days")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metier.apps.monitor.companies import Companies
-from metier.apps.monitor.company_names import without_form
-from metier.apps.monitor.company_table import Company
+from metier.apps.monitor.companies.link import Companies
+from metier.apps.monitor.companies.names import without_form
+from metier.apps.monitor.companies.table import Company
 
 ROWS = [
     Company("apple", "Apple Inc.", (), ("AAPL",), "", "technology iPhone maker"),

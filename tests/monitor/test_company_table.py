@@ -2,7 +2,7 @@
 
 import pytest
 
-from metier.apps.monitor.companies import Companies
+from metier.apps.monitor.companies.link import Companies
 from metier.errors import DataError
 
 GOOD = """id,name,aliases,ticker,parent

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.special import gammaln
 from scipy.stats import nbinom
 
-from metier.apps.monitor import bursts
-from metier.apps.monitor.cusum import Evidence, evidence, log_gamma
+from metier.apps.monitor.detection import bursts
+from metier.apps.monitor.detection.cusum import Evidence, evidence, log_gamma
 
 ONE = np.ones(1)
 LIVE = np.ones(1, dtype=bool)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metier.apps.monitor.baseline import DAY, Calendar
-from metier.apps.monitor.detect import Detectors, Settings
+from metier.apps.monitor.detection.baseline import DAY, Calendar
+from metier.apps.monitor.detection.detectors import Detectors, Settings
+from metier.apps.monitor.detection.signals import NAMES, picture
+from metier.apps.monitor.detection.simulate import MONDAY, Counts, Simulation, Surges, World
 from metier.apps.monitor.item import SeriesKey, Tick
-from metier.apps.monitor.signals import NAMES, picture
-from metier.apps.monitor.simulate import MONDAY, Counts, Simulation, Surges, World
 from metier.errors import DataError, RecipeError
 
 HOURLY = Settings(tick=3600.0, warm_up=7)

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metier.apps.monitor.alerts import Alert, acknowledge, snooze
-from metier.apps.monitor.dispatch import Dispatcher, Inhibition, Notice, Route, Routing, Silence, Told
+from metier.apps.monitor.alerts.dispatch import Dispatcher, Inhibition, Notice, Route, Routing, Silence, Told
+from metier.apps.monitor.alerts.life import Alert, acknowledge, snooze
+from metier.apps.monitor.alerts.matchers import fingerprint, parse
+from metier.apps.monitor.alerts.severity import Measured, severity
+from metier.apps.monitor.alerts.webhook import NEVER, body, stamp
+from metier.apps.monitor.alerts.webhook import Group as Told_of
+from metier.apps.monitor.alerts.windows import Window, named, numbers, times
 from metier.apps.monitor.item import EVERYTHING, SeriesKey
-from metier.apps.monitor.matchers import fingerprint, parse
-from metier.apps.monitor.severity import Measured, severity
-from metier.apps.monitor.webhook import NEVER, body, stamp
-from metier.apps.monitor.webhook import Group as Told_of
-from metier.apps.monitor.windows import Window, named, numbers, times
 
 T = 1_600_000_000.0
 DESK = Route("desk", group_by=("topic",), wait=30.0, interval=300.0, repeat=3600.0)

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 from monitor.test_dispatch import T, alert
 
-from metier.apps.monitor.alerts import Alert, judge
-from metier.apps.monitor.export import COLUMNS, csv_rows, guarded, json_rows
+from metier.apps.monitor.alerts.export import COLUMNS, csv_rows, guarded, json_rows
+from metier.apps.monitor.alerts.life import Alert, judge
 
 
 def test_a_table_with_what_people_said() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metier.apps.monitor.matchers import (
+from metier.apps.monitor.alerts.matchers import (
     Matcher,
     as_json,
     fingerprint,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metier.apps.monitor.patterns import pattern
+from metier.apps.monitor.alerts.patterns import pattern
 from metier.errors import RecipeError
 
 ATOMS = st.sampled_from(["a", "b", "c", ".", "[ab]", "[^a]", r"\d", r"\w", "中", r"\.", "[a-c1]", "^", "$"])

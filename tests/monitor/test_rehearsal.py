@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from metier.apps.monitor.detect import Settings
+from metier.apps.monitor.detection.detectors import Settings
+from metier.apps.monitor.detection.rehearsal import FACTORS, History, caution, evaluate
+from metier.apps.monitor.detection.simulate import Simulation, Surges, World
 from metier.apps.monitor.item import SeriesKey, Tick
-from metier.apps.monitor.rehearsal import FACTORS, History, caution, evaluate
-from metier.apps.monitor.simulate import Simulation, Surges, World
 from metier.errors import DataError
 
 HOURLY = Settings(tick=3600.0, warm_up=7)

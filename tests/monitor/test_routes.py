@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from metier.apps.monitor.dispatch import Told
-from metier.apps.monitor.routes import AlertsPart, length
+from metier.apps.monitor.alerts.dispatch import Told
+from metier.apps.monitor.alerts.routes import AlertsPart, length
 from metier.errors import RecipeError
 
 WHOLE = """

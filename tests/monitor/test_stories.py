@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metier.apps.monitor.item import Item
-from metier.apps.monitor.stories import Assigned, Kept, Stories, StorySettings, bands, cosine, packed
+from metier.apps.monitor.stories.assign import Assigned, Kept, Stories, StorySettings, bands, cosine, packed
 from metier.errors import RecipeError
 
 SUBJECTS = ("Tesco", "Wipro", "Infosys", "Barclays", "Vodafone", "Unilever", "Glencore", "Santander")

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from monitor.listener import listening
 
-from metier.apps.monitor.summary import Sentence, checked, question, summary
+from metier.apps.monitor.explain.summary import Sentence, checked, question, summary
 from metier.errors import BackboneError
 
 TEXTS = {

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from metier.apps.monitor.alerts import Book, Rules, Seen
+from metier.apps.monitor.alerts.life import Book, Rules, Seen
+from metier.apps.monitor.explain.odds import compare, counted, terms
+from metier.apps.monitor.explain.why import Baseline, Case, Told, baseline, evidence
 from metier.apps.monitor.item import SeriesKey, Signal, Tick
-from metier.apps.monitor.odds import compare, counted, terms
-from metier.apps.monitor.why import Baseline, Case, Told, baseline, evidence
 
 STEP = 900.0
 
@@ -109,13 +109,13 @@ def test_the_same_things_give_the_same_evidence_in_whatever_order() -> None:
 
 
 def test_terms_of_both_languages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("metier.apps.monitor.odds._jieba", lambda: None)
+    monkeypatch.setattr("metier.apps.monitor.explain.odds._jieba", lambda: None)
     assert list(terms("The bank's CEO resigns, shares fall")) == [
         "bank's", "ceo", "bank's ceo", "resigns", "ceo resigns", "shares", "fall",
         "shares fall",
     ]  # fmt: skip
     assert list(terms("银行的股价下跌 Acme")) == ["银行", "股价", "价下", "下跌", "acme"]
-    monkeypatch.setattr("metier.apps.monitor.odds._jieba", lambda: lambda run: ["股价", "下跌"])
+    monkeypatch.setattr("metier.apps.monitor.explain.odds._jieba", lambda: lambda run: ["股价", "下跌"])
     assert list(terms("股价下跌")) == ["股价", "下跌", "股价下跌"]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metier.apps.monitor.wording import LONGEST, alike, bare, wording
+from metier.apps.monitor.stories.wording import LONGEST, alike, bare, wording
 
 SURE = 0.7
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from metier.apps.monitor.alerts import Alert, Book, Rules, Seen, heard
+from metier.apps.monitor.alerts.dispatch import Dispatcher, Notice, Routing
+from metier.apps.monitor.alerts.life import Alert, Book, Rules, Seen, heard
 from metier.apps.monitor.counting import Closed
-from metier.apps.monitor.detect import Detectors
-from metier.apps.monitor.dispatch import Dispatcher, Notice, Routing
+from metier.apps.monitor.detection.detectors import Detectors
+from metier.apps.monitor.detection.signals import Signals
 from metier.apps.monitor.item import SeriesKey, Signal
-from metier.apps.monitor.signals import Signals
 from metier.types import NOTHING
 
 

@@ -7,7 +7,7 @@ import socket
 from math import isinf
 from pathlib import Path
 
-from metier.apps.monitor.companies import Companies
+from metier.apps.monitor.companies.link import Companies
 from metier.apps.monitor.engine import Intake, Plan
 from metier.apps.monitor.normalise import Normaliser
 from metier.apps.monitor.settings import MonitorSettings, SourcePart

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from metier.apps.monitor import why
-from metier.apps.monitor.alerts import Alert
-from metier.apps.monitor.companies import Companies
+from metier.apps.monitor.alerts.life import Alert
+from metier.apps.monitor.companies.link import Companies
 from metier.apps.monitor.counting import Voices
+from metier.apps.monitor.explain import why
 from metier.apps.monitor.item import EVERYTHING, SeriesKey, Tick
 from metier.apps.monitor.keeping import signal_of
 from metier.store import documents, stories, ticks

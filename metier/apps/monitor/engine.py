@@ -18,18 +18,18 @@ from sqlalchemy import Connection
 
 from metier.apps.monitor import keeping
 from metier.apps.monitor.alarm import Alarm, Raised, Spoken, told
-from metier.apps.monitor.alerts import Alert, Rules
-from metier.apps.monitor.companies import Companies
+from metier.apps.monitor.alerts.dispatch import Routing, Silence
+from metier.apps.monitor.alerts.life import Alert, Rules
+from metier.apps.monitor.alerts.matchers import from_json
+from metier.apps.monitor.companies.link import Companies
 from metier.apps.monitor.counting import Closed, Counter, Voices
-from metier.apps.monitor.detect import Detectors, Settings
-from metier.apps.monitor.dispatch import Routing, Silence
+from metier.apps.monitor.detection.detectors import Detectors, Settings
 from metier.apps.monitor.dossier import Dossier, tick_of
 from metier.apps.monitor.item import Item, Received, SeriesKey, Tick, Understood
 from metier.apps.monitor.keeping import Checkpoint, Placed, Step
-from metier.apps.monitor.matchers import from_json
 from metier.apps.monitor.normalise import Normaliser, Quarantined
 from metier.apps.monitor.sources import Source
-from metier.apps.monitor.stories import Kept, Stories, StorySettings
+from metier.apps.monitor.stories.assign import Kept, Stories, StorySettings
 from metier.apps.monitor.understand import Reading
 from metier.errors import StoreGone
 from metier.store import alerts, documents, positions, ticks

@@ -6,9 +6,9 @@ from collections.abc import Hashable
 
 from sqlalchemy import Connection
 
+from metier.apps.monitor.detection.rehearsal import History
 from metier.apps.monitor.dossier import tick_of
 from metier.apps.monitor.item import SeriesKey, Tick
-from metier.apps.monitor.rehearsal import History
 from metier.errors import DataError
 from metier.store import ticks
 

@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from metier.apps.monitor.alarm import Raised
-from metier.apps.monitor.alerts import Alert
+from metier.apps.monitor.alerts.life import Alert
 from metier.apps.monitor.item import SeriesKey, Signal, Tick, Understood
 from metier.apps.monitor.normalise import Quarantined
-from metier.apps.monitor.stories import Assigned
+from metier.apps.monitor.stories.assign import Assigned
 from metier.apps.monitor.understand import Reading
 from metier.store import alerts, documents, notices, positions, quarantine, stories, ticks
 from metier.store.alerts import StoredAlert

@@ -8,11 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from metier.errors import RecipeError
 
 _day = re.compile(r"\d{4}-?\d{2}-?\d{2}")
 _digits = re.compile(r"[+-]?\d{1,20}(\.\d{1,9})?")
@@ -55,20 +51,6 @@ def written(value: object, zone: tzinfo = UTC, formats: Sequence[str] = ()) -> W
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return _of_number(float(value), zone)
-
-
-@lru_cache(maxsize=64)
-def zone_of(name: str) -> tzinfo:
-    """The zone of a name such as `Asia/Shanghai`. Raises `RecipeError` for an unknown one."""
-    if name in ("", "UTC"):
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise RecipeError(
-            f"{name!r} is no time zone.", expected="a name such as Asia/Shanghai, Europe/London or UTC",
-            hint="pip install tzdata, where the machine has no list of zones",
-        ) from None  # fmt: skip
 
 
 def _of_text(text: str, zone: tzinfo, formats: Sequence[str]) -> Written | None:

@@ -9,15 +9,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from metier.apps.monitor.baseline import Calendar
-from metier.apps.monitor.budget import Budget
+from metier.apps.monitor.alerts.routes import AlertsPart, Length, Part, Words, explain
 from metier.apps.monitor.counting import Voices
-from metier.apps.monitor.detect import Settings as Detecting
+from metier.apps.monitor.detection.baseline import Calendar
+from metier.apps.monitor.detection.budget import Budget
+from metier.apps.monitor.detection.detectors import Settings as Detecting
 from metier.apps.monitor.normalise import Fields, Rules
-from metier.apps.monitor.published import zone_of
-from metier.apps.monitor.routes import AlertsPart, Length, Part, Words, explain
-from metier.apps.monitor.stories import StorySettings
+from metier.apps.monitor.stories.assign import StorySettings
 from metier.apps.monitor.understand import Heads
+from metier.apps.monitor.zones import zone_of
 from metier.errors import RecipeError
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from metier.apps.monitor.companies import Companies
+from metier.apps.monitor.companies.link import Companies
 from metier.apps.monitor.item import Item, Mention, Understood
 from metier.data.clean import clean_text
 from metier.errors import RecipeError, nearest

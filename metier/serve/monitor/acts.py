@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from metier.apps.monitor import alerts as life
-from metier.apps.monitor.alerts import Alert
+from metier.apps.monitor.alerts import life
+from metier.apps.monitor.alerts.life import Alert
 from metier.errors import DataError
 from metier.store import alerts, audit, interactions
 from metier.store.alerts import StoredAlert

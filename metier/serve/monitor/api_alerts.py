@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 
-from metier.apps.monitor import export
-from metier.apps.monitor.brief import brief
+from metier.apps.monitor.alerts import export
+from metier.apps.monitor.explain.brief import brief
 from metier.serve.monitor import acts, views
 from metier.serve.monitor.console import Analyst, At, BoundedRoute, Console, Viewer
 from metier.serve.monitor.schema import Judged, Moment, Owned, Remarked, Said, Snoozed

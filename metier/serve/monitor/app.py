@@ -23,7 +23,7 @@ from metier.store.people import TooManyAttempts
 from metier.types import NOTHING
 
 if TYPE_CHECKING:
-    from metier.apps.monitor.companies import Companies
+    from metier.apps.monitor.companies.link import Companies
     from metier.apps.monitor.sources.inbox import Inbox
     from metier.store.store import Store
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
-from metier.apps.monitor.companies import Companies
+from metier.apps.monitor.companies.link import Companies
 from metier.serve.body import read_json
 from metier.serve.monitor.acts import Hand
 from metier.serve.monitor.door import Caller, Door

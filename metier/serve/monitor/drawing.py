@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from markupsafe import Markup
 
-from metier.apps.monitor.brief import link
+from metier.apps.monitor import zones
+from metier.apps.monitor.explain.brief import link
 from metier.apps.monitor.item import EVERYTHING
+from metier.errors import RecipeError
 from metier.evaluate import pages
 from metier.serve.monitor.phrases import say
 
@@ -45,12 +46,12 @@ def clock(seconds: float | None, zone: str, form: str = "%Y-%m-%d %H:%M") -> str
     return "–" if seconds is None else datetime.fromtimestamp(seconds, tz=zone_of(zone)).strftime(form)
 
 
-def zone_of(name: str) -> ZoneInfo:
+def zone_of(name: str) -> tzinfo:
     """A time zone; UTC for a name that is none."""
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")
+        return zones.zone_of(name)
+    except RecipeError:
+        return UTC
 
 
 def series_link(topic: str, company: str, **more: Any) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import Connection
 
-from metier.apps.monitor import matchers
+from metier.apps.monitor.alerts import matchers
 from metier.errors import DataError
 from metier.serve.monitor.acts import APP, LONGEST, Hand, Missing
 from metier.serve.monitor.door import add_person

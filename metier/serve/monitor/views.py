@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from metier.apps.monitor.alerts import Alert, Deed
-from metier.apps.monitor.companies import Companies
+from metier.apps.monitor.alerts.life import Alert, Deed
+from metier.apps.monitor.companies.link import Companies
 from metier.apps.monitor.item import EVERYTHING
 from metier.serve.monitor import acts
 from metier.store import alerts, audit, documents, interactions, stories, ticks

@@ -9,7 +9,7 @@ from typing import Any
 from nicegui import ui
 from sqlalchemy import Connection
 
-from metier.apps.monitor.matchers import Matcher, from_json, matching
+from metier.apps.monitor.alerts.matchers import Matcher, from_json, matching
 from metier.serve.monitor import acts, lists, views
 from metier.serve.monitor.acts import Hand
 from metier.serve.monitor.chart import Mark, chart, detectors

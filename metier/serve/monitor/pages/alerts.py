@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from nicegui import ui
 from sqlalchemy import Connection
 
-from metier.apps.monitor.matchers import from_json
+from metier.apps.monitor.alerts.matchers import from_json
 from metier.serve.monitor import acts, lists, views
 from metier.serve.monitor.drawing import draw
 from metier.serve.monitor.pages.frame import Screen

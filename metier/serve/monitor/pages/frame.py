@@ -64,7 +64,7 @@ class Screen:
         self.language = language_of(request)
         theme = request.cookies.get("metier-theme", "auto")
         self.theme = theme if theme in THEMES else "auto"
-        self.zone = zone_of(request.cookies.get("metier-zone", "UTC").replace("%2F", "/")).key
+        self.zone = str(zone_of(request.cookies.get("metier-zone", "UTC").replace("%2F", "/")))
         self._parts: list[tuple[ui.html, str, Load]] = []
         self._areas: list[tuple[ui.element, Load, Callable[[Mapping[str, Any]], None]]] = []
         self._shown: dict[int, Any] = {}

@@ -1,0 +1,92 @@
+"""Names of companies that are nearly written as in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rapidfuzz.distance import OSA
+
+from metier.apps.monitor.companies.names import LEGAL, WORDS, Token, joined
+
+LETTERS = 7
+"""Shorter names are looked up as they are written."""
+WINDOW = 4
+"""Words that a name with a misspelling has at most."""
+CERTAINTY = 0.9
+
+
+class Misspellings:
+    """Long names, found with one letter lost, added or changed, or two neighbours exchanged.
+
+    Looked up by what is left of a name without one of its letters (the deletion neighbourhood: Mor and Fraenkel 1982;
+    SymSpell, Garbe 2012), then measured (optimal string alignment).
+
+    Args:
+        names: the words of each name, and the id of its company.
+    """
+
+    def __init__(self, names: Iterable[tuple[tuple[str, ...], str]]) -> None:
+        self._left: dict[str, list[tuple[str, str]]] = {}
+        self._longest = 0
+        for words, company in sorted(names):
+            name = "".join(words)
+            if len(name) < LETTERS or not name.isascii() or name.isdigit():
+                continue
+            self._longest = max(self._longest, len(name))
+            for left in _without_one(name):
+                known = self._left.setdefault(left, [])
+                if (name, company) not in known:
+                    known.append((name, company))
+
+    def find(
+        self, words: Sequence[Token], text: str, taken: bytearray, shouted: bool
+    ) -> Iterator[tuple[int, int, str, float]]:
+        """`(start, end, company, score)` of each. What is `taken` (1 a character) is left out, what is found marked."""
+        if not self._left:
+            return
+        free = [_may_be(word, shouted) and 1 not in taken[word.start : word.end] for word in words]
+        for first in range(len(words)):
+            if not free[first]:
+                continue
+            for last in range(min(len(words), first + WINDOW), first, -1):
+                if not all(free[first:last]) or not all(joined(text, a, b) for a, b in _neighbours(words[first:last])):
+                    continue
+                company, score = self._whose("".join(word.word for word in words[first:last]))
+                if company:
+                    mark(taken, words[first].start, words[last - 1].end)
+                    yield words[first].start, words[last - 1].end, company, score
+                    free[first:last] = [False] * (last - first)
+                    break
+
+    def _whose(self, name: str) -> tuple[str, float]:
+        """The only company with a name one step away; none where there are several."""
+        if not LETTERS <= len(name) <= self._longest + 1:
+            return "", 0.0
+        near = {
+            company: known
+            for left in (name, *_without_one(name))
+            for known, company in self._left.get(left, ())
+            if known[0] == name[0] and not known.startswith(name) and not name.startswith(known)  # America, American
+            if OSA.distance(known, name, score_cutoff=1) <= 1
+        }
+        if len(near) != 1:
+            return "", 0.0
+        company, known = next(iter(near.items()))
+        return company, CERTAINTY * (1 - 1 / max(len(known), len(name)))
+
+
+def mark(taken: bytearray, start: int, end: int) -> None:
+    """Says that characters `start` to `end` are part of a mention."""
+    taken[start:end] = b"\x01" * (end - start)
+
+
+def _may_be(word: Token, shouted: bool) -> bool:
+    return not word.han and word.surface[0].isupper() and word.word not in LEGAL and (shouted or word.word not in WORDS)
+
+
+def _neighbours(words: Sequence[Token]) -> list[tuple[Token, Token]]:
+    return list(zip(words, words[1:], strict=False))
+
+
+def _without_one(name: str) -> set[str]:
+    return {name} | {name[:at] + name[at + 1 :] for at in range(len(name))}
