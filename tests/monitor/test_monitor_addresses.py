@@ -13,7 +13,7 @@ from metier.errors import RecipeError
 @pytest.mark.parametrize(
     "address",
     [
-        "127.0.0.1", "10.1.2.3", "192.168.0.9", "172.16.3.4", "100.64.0.1", "::1", "fd00::1", "::ffff:127.0.0.1",
+        "127.0.0.1", "10.1.2.3", "192.168.0.9", "172.16.3.4", "100.64.0.1", "100.127.255.254", "::1", "fd00::1", "::ffff:127.0.0.1",
         "64:ff9b::7f00:1", "2002:7f00:1::", "::ffff:10.0.0.1",
     ],
 )  # fmt: skip
@@ -24,11 +24,20 @@ def test_a_private_address_is_reached_only_when_allowed(address: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["169.254.169.254", "fe80::1", "fe80::1%eth0", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "::ffff:169.254.169.254"],
-)
+    [
+        "169.254.169.254", "fe80::1", "fe80::1%eth0", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "::ffff:169.254.169.254",
+        "168.63.129.16", "100.100.100.200", "::ffff:168.63.129.16", "64:ff9b::6464:64c8", "fd00:ec2::254",
+    ],
+)  # fmt: skip
 def test_some_addresses_are_never_reached(address: str) -> None:
     assert not may_reach(address)
     assert not may_reach(address, allow_private=True)
+
+
+def test_what_no_setting_allows_is_refused_without_advice_to_set_one() -> None:
+    with pytest.raises(RecipeError, match="no public address") as refused:
+        allowed("168.63.129.16", 80)
+    assert "allow_private" not in str(refused.value)
 
 
 def test_a_public_address_is_reached() -> None:

@@ -21,6 +21,9 @@ Address = IPv4Address | IPv6Address
 PORTS = {"http": 80, "https": 443}
 _NAT64 = ip_network("64:ff9b::/96")
 """Well-known prefix of IPv6 addresses that hold an IPv4 address in their last 32 bits (RFC 6052)."""
+_KEEPERS = frozenset(map(ip_address, ("168.63.129.16", "100.100.100.200", "fd00:ec2::254")))
+"""Where clouds keep the secrets of a machine other than at link-local addresses: Azure's host, which looks public, and
+the metadata of Alibaba Cloud and, by IPv6, of AWS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,8 @@ def allowed(host: str, port: int, allow_private: bool = False) -> tuple[str, ...
     Args:
         host: a name, or an address, IPv6 with or without brackets.
         port: the port that will be asked.
-        allow_private: whether loopback and private networks may be reached. Link-local addresses (where clouds keep the
-            secrets of a machine), multicast and unspecified ones never may.
+        allow_private: whether loopback, private and shared networks may be reached. Addresses where clouds keep the
+            secrets of a machine (link-local ones and a few others), multicast and unspecified ones never may.
 
     Raises:
         RecipeError: where any of its addresses may not be reached: one that is hidden among others is no accident.
@@ -57,10 +60,11 @@ def allowed(host: str, port: int, allow_private: bool = False) -> tuple[str, ...
     addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
         if not may_reach(address, allow_private):
+            own = "set allow_private = true where this machine of your own network is meant"
             raise RecipeError(
                 f"{name} is {address}, which is no public address.",
                 expected="a machine on the internet",
-                hint="set allow_private = true where this machine of your own network is meant",
+                hint=own if may_reach(address, allow_private=True) else "",
             )
     return addresses
 
@@ -68,7 +72,7 @@ def allowed(host: str, port: int, allow_private: bool = False) -> tuple[str, ...
 def may_reach(address: str, allow_private: bool = False) -> bool:
     """Whether an address may be asked; see `allowed`."""
     plain = _inner(ip_address(address.partition("%")[0]))
-    if plain.is_multicast or plain.is_unspecified or plain.is_link_local:
+    if plain.is_multicast or plain.is_unspecified or plain.is_link_local or plain in _KEEPERS:
         return False
     return allow_private or plain.is_global
 
