@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from metier.errors import DataError, MetierError, MissingExtra, nearest
 from metier.store import bulk
-from metier.store.tables import attempts, keys, people, sessions
+from metier.store.tables import attempts, audit, keys, people, sessions
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -297,8 +297,22 @@ def all_keys(connection: Connection) -> list[Key]:
     return list(bulk.read_each(Key, connection, select(keys).order_by(keys.c.name)))
 
 
-def revoke(connection: Connection, name: str) -> None:
-    """Ends a key. Raises `DataError` where there is none of that name."""
-    if not connection.execute(delete(keys).where(keys.c.name == name)).rowcount:
+def ended(connection: Connection, secret: str, now: float) -> tuple[str, str] | None:
+    """`(name, how)` of a key that opens nothing any more, `how` being `revoked` or `expired`; `None` for others."""
+    digest = _digest(secret)
+    late = select(keys.c.name).where(keys.c.digest == digest, keys.c.expires <= now)
+    if (name := connection.execute(late).scalar()) is not None:
+        return str(name), "expired"
+    said = and_(audit.c.kind == "key", audit.c.what == "revoke", audit.c.details.contains(digest))
+    name = connection.execute(select(audit.c.subject).where(said).limit(1)).scalar()
+    return None if name is None else (str(name), "revoked")
+
+
+def revoke(connection: Connection, name: str) -> str:
+    """Ends a key; its SHA-256, by which `ended` knows it in the audit log. Raises `DataError` for an unknown name."""
+    digest = connection.execute(select(keys.c.digest).where(keys.c.name == name)).scalar()
+    if digest is None:
         known = connection.execute(select(keys.c.name)).scalars()
         raise DataError(f"There is no key {name!r}.{nearest(name, known)}", hint="the list of keys")
+    connection.execute(delete(keys).where(keys.c.name == name))
+    return str(digest)

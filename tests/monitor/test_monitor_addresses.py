@@ -13,8 +13,8 @@ from metier.errors import RecipeError
 @pytest.mark.parametrize(
     "address",
     [
-        "127.0.0.1", "10.1.2.3", "192.168.0.9", "172.16.3.4", "100.64.0.1", "100.127.255.254", "::1", "fd00::1", "::ffff:127.0.0.1",
-        "64:ff9b::7f00:1", "2002:7f00:1::", "::ffff:10.0.0.1",
+        "127.0.0.1", "10.1.2.3", "192.168.0.9", "172.16.3.4", "100.64.0.1", "100.127.255.254", "::1", "fd00::1",
+        "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::ffff:10.0.0.1",
     ],
 )  # fmt: skip
 def test_a_private_address_is_reached_only_when_allowed(address: str) -> None:

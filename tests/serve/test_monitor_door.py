@@ -12,7 +12,7 @@ from metier.errors import RecipeError
 from metier.serve.monitor import ServiceSettings
 from metier.serve.monitor.door import COOKIE
 from metier.serve.monitor.server import setup_link
-from metier.store import people
+from metier.store import audit, people
 from metier.store.store import Store
 
 HOME = {"Origin": "http://localhost"}
@@ -123,6 +123,72 @@ def test_a_key_is_shown_once_and_ends_when_it_is_revoked(app):
     assert made not in ask(app, "GET", "/v1/audit", "admin").text
     assert ask(app, "DELETE", "/v1/keys/wire", "admin").status_code == 204
     assert ask(app, "GET", "/v1/whoami", headers=own).status_code == 401
+
+
+def acts(app):
+    """The last acts of the audit log as an admin reads them, the latest first; and that it holds no secret."""
+    answer = ask(app, "GET", "/v1/audit?limit=500", "admin")
+    assert PASSWORD not in answer.text
+    return [(one["who"], one["what"], one["details"].get("address")) for one in answer.json()["entries"]]
+
+
+def test_the_log_tells_of_comings_and_goings_without_their_secrets(app):
+    before = len(acts(app))
+    token = token_of(log_in(app))
+    ask(app, "POST", "/logout", cookies={COOKIE: token}, headers=HOME)
+    log_in(app, name="my secret", password="other secret")
+    found = acts(app)
+    assert len(found) == before + 3
+    assert found[:3] == [
+        ("?", "fail to log in", "127.0.0.1"), ("analyst-1", "log out", "127.0.0.1"),
+        ("analyst-1", "log in", "127.0.0.1")
+    ]  # fmt: skip
+    for _ in range(8):
+        log_in(app, password="wrong password")
+    assert [what for _, what, _ in acts(app)].count("be shut out") == 1
+    with app.state.console.store.read() as connection:
+        whole = str(audit.listing(connection, limit=500))
+    assert token not in whole and "secret" not in whole and "wrong password" not in whole
+
+
+def test_the_log_tells_of_keys_that_are_used_after_their_end(filled, tmp_path):
+    now = [NOW]
+    with console(filled, tmp_path, clock=lambda: now[0]) as app:
+        wire, night = (
+            ask(app, "POST", "/v1/keys", "admin", json={"name": name, "role": "viewer", "days": 1}).json()["key"]
+            for name in ("wire", "night")
+        )
+        ask(app, "DELETE", "/v1/keys/wire", "admin")
+        before = len(acts(app))
+        for _ in range(3):
+            assert ask(app, "GET", "/v1/whoami", headers={"X-API-Key": wire}).status_code == 401
+        assert ask(app, "GET", "/v1/whoami", headers={"X-API-Key": "metier_made-up"}).status_code == 401
+        assert ask(app, "GET", "/v1/whoami", headers={"X-API-Key": night}).status_code == 200
+        assert acts(app)[0] == ("key wire", "use revoked key", "127.0.0.1") and len(acts(app)) == before + 1
+        now[0] += 86_401
+        assert ask(app, "GET", "/v1/whoami", headers={"X-API-Key": night}).status_code == 401
+        with app.state.console.store.read() as connection:
+            last = audit.listing(connection, limit=50)
+        assert (last[0].who, last[0].what) == ("key night", "use expired key")
+        assert wire not in str(last) and night not in str(last)
+
+
+def test_the_log_tells_of_single_sign_on_once_in_a_session(filled, tmp_path):
+    now, sso = [NOW], {"proxy_header": "X-Remote-User", "trusted_proxies": ("10.0.0.7",)}
+    with console(filled, tmp_path, clock=lambda: now[0], session_hours=2.0, **sso) as app:
+
+        def come(name):
+            ask(app, "GET", "/v1/whoami", address="10.0.0.7", headers={"X-Remote-User": name})
+
+        def told():
+            return [one[:2] for one in acts(app) if "sign on" in one[1]]
+
+        for name in ("analyst-1", "analyst-1", "mallory", "mallory"):
+            come(name)
+        assert told() == [("mallory", "fail to sign on"), ("analyst-1", "sign on")]
+        now[0] += 7201
+        come("analyst-1")
+        assert told()[0] == ("analyst-1", "sign on") and len(told()) == 3
 
 
 def test_the_last_admin_stays(app):

@@ -6,6 +6,7 @@ that the question comes from a page of ours (`Origin`); a key is sent on purpose
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Callable
@@ -25,6 +26,10 @@ from metier.store.store import Store
 COOKIE = "metier-session"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 KEY = {"WWW-Authenticate": 'Bearer realm="metier"'}
+
+
+NOTED = 10_000
+"""What is remembered of what the audit log was told, so that it is not told again with every request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +59,20 @@ class Door:
         self.store, self.settings, self.clock = store, settings, clock
         self.setup_code = secrets.token_urlsafe(16)
         """What who opens the service for the first time has to show; it is told to who started it, and nobody else."""
+        self._noted: dict[tuple[str, ...], float] = {}
 
     def caller(self, asked: HTTPConnection) -> Caller | None:
         """Who asks, where that is known. A key decides where one is shown."""
         key = _shown_key(asked)
         if key is not None:
-            return self._key(key)
+            return self._key(key) or self._spent(key, self.address(asked))
         if self.settings.proxy_header and self.settings.trusts(_peer(asked)):
             name = asked.headers.get(self.settings.proxy_header, "").strip()
             if name:
-                return self._signed_on(name)
+                found = self._signed_on(name)
+                what = "fail to sign on" if found is None else "sign on"
+                self._note(Entry(name[:200], what, self.clock(), "person", name[:200]), self.address(asked))
+                return found
         token = asked.cookies.get(COOKIE, "")
         return self._session(token) if token else None
 
@@ -101,18 +110,25 @@ class Door:
     def log_in(self, name: str, password: str, address: str) -> str | None:
         """The token of a new session, or `None`. Raises `TooManyAttempts`."""
         now = self.clock()
-        token = people.log_in(self.store, name, password, address=address, now=now, hours=self.settings.session_hours)
         # Who failed is not written down: some people type their password as their name.
-        entry = Entry(name, "log in", now, "person", name) if token else Entry("?", "fail to log in", now)
+        try:
+            token = people.log_in(
+                self.store, name, password, address=address, now=now, hours=self.settings.session_hours
+            )
+        except people.TooManyAttempts:
+            self._note(Entry("?", "be shut out", now, "person"), address, people.WINDOW)
+            raise
+        entry = Entry(name, "log in", now, "person", name) if token else Entry("?", "fail to log in", now, "person")
         self.store.run(lambda connection: audit.append(connection, _from(entry, address)))
         return token
 
-    def log_out(self, caller: Caller) -> None:
+    def log_out(self, caller: Caller, address: str) -> None:
         """Ends a session."""
+        entry = Entry(caller.name, "log out", self.clock(), "person", caller.name)
 
         def out(connection: Connection) -> None:
             people.close_session(connection, caller.token)
-            audit.append(connection, Entry(caller.name, "log out", self.clock(), "person", caller.name))
+            audit.append(connection, _from(entry, address))
 
         self.store.run(out)
 
@@ -144,6 +160,27 @@ class Door:
         with self.store.read() as connection:
             found = people.key(connection, secret, self.clock())
         return None if found is None else Caller(f"key {found.name}", found.role, "key", secret)
+
+    def _spent(self, secret: str, address: str) -> None:
+        """Writes down that a key was used that opens nothing any more. Keys that never were one are not: anybody can
+        make up as many as they like."""
+        now = self.clock()
+        with self.store.read() as connection:
+            found = people.ended(connection, secret, now)
+        if found is not None:
+            name, how = found
+            self._note(Entry(f"key {name}", f"use {how} key", now, "key", name), address)
+
+    def _note(self, entry: Entry, address: str, every: float | None = None) -> None:
+        """Tells the audit log what every request would say again: once in `every` seconds, by default a session's."""
+        key, every = (entry.who, entry.what, address), every or self.settings.session_hours * 3600
+        if entry.at - self._noted.get(key, -math.inf) < every:
+            return
+        self._noted.pop(key, None)
+        self._noted[key] = entry.at
+        if len(self._noted) > NOTED:
+            del self._noted[next(iter(self._noted))]
+        self.store.run(lambda connection: audit.append(connection, _from(entry, address)))
 
     def _signed_on(self, name: str) -> Caller | None:
         with self.store.read() as connection:

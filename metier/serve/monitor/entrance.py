@@ -45,7 +45,7 @@ def log_out(at: At, request: Request) -> Response:
     require_same_origin(request)
     caller = at.door.caller(request)
     if caller is not None and caller.kind == "session":
-        at.door.log_out(caller)
+        at.door.log_out(caller, at.door.address(request))
     answer = RedirectResponse("/login", 303)
     answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict", secure=at.settings.https)
     return answer

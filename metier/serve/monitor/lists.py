@@ -252,7 +252,12 @@ def add_key(hand: Hand, name: str, role: str, days: float | None = None) -> str:
 
 def revoke_key(hand: Hand, name: str) -> None:
     """Ends a key. Raises `DataError`."""
-    hand.do("revoke", "key", name, lambda connection: people.revoke(connection, name))
+    details: dict[str, str] = {}  # filled before the entry is written
+
+    def work(connection: Connection) -> None:
+        details["sha256"] = people.revoke(connection, name)
+
+    hand.do("revoke", "key", name, work, details)
 
 
 def _short(comment: str) -> str:
