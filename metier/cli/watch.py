@@ -82,6 +82,40 @@ def run(
         shown.end(made)
 
 
+@monitor.command()
+def understand(
+    settings: Annotated[Path, typer.Argument(help="The monitor.toml.")] = Path("monitor.toml"),
+    name: Annotated[str, typer.Option("--name", help="Of this worker; by default machine and process.")] = "",
+) -> None:
+    """Be one of many workers: understand what a Redis stream brings; metier monitor run counts it. Until Ctrl+C."""
+    import threading
+
+    from metier.apps.monitor import assemble
+    from metier.apps.monitor.settings import MonitorSettings
+    from metier.apps.monitor.worker import work
+
+    asked, stopped = MonitorSettings.read(settings), threading.Event()
+    workers = assemble.workers(asked, name)
+
+    def stop(*_: object) -> None:
+        stopped.set()
+        for worker in workers:
+            worker.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    with progress() as watch:
+        shown = _Worked(watch)
+        watch.say(f"{len(workers)} streams, run {workers[0].version}")
+        try:
+            work(workers, stopped, shown)
+        except KeyboardInterrupt:
+            stop()
+        finally:
+            for worker in workers:
+                worker.close()
+        shown.end()
+
+
 people = typer.Typer(help="Who may use the console and the API.")
 monitor.add_typer(people, name="people")
 
@@ -192,6 +226,26 @@ def evaluate(
             "series_months": found.series_months, "alarms": len(found.episodes), "a_month": found.a_month,
             "budget": found.budget, "caution": factor, "surges": surges,
         })  # fmt: skip
+
+
+class _Worked:
+    """Says now and then how many documents a worker understood."""
+
+    def __init__(self, watch: Progress) -> None:
+        self.watch, self.documents = watch, 0
+        self.since, self.spoken = 0, time.monotonic()
+
+    def __call__(self, count: int) -> None:
+        self.documents += count
+        seconds = time.monotonic() - self.spoken
+        if self.documents > self.since and seconds > LINES:
+            rate = (self.documents - self.since) / seconds
+            self.watch.say(f"{self.documents:,} documents, {rate:.0f} a second")
+            self.since, self.spoken = self.documents, time.monotonic()
+
+    def end(self) -> None:
+        """The last line."""
+        self.watch.say(f"{self.documents:,} documents were understood.")
 
 
 class _Shown:

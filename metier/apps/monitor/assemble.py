@@ -7,6 +7,7 @@ import socket
 from math import isinf
 from pathlib import Path
 
+from metier.apps.monitor import wire
 from metier.apps.monitor.companies.link import Companies
 from metier.apps.monitor.engine import Intake, Plan
 from metier.apps.monitor.normalise import Normaliser
@@ -19,7 +20,10 @@ from metier.apps.monitor.sources.files import FileSource, FolderSource
 from metier.apps.monitor.sources.pushed import PushedSource
 from metier.apps.monitor.sources.redis_stream import Consumer, RedisSource
 from metier.apps.monitor.sources.standard_input import StandardInput
+from metier.apps.monitor.sources.understood import UnderstoodSource
 from metier.apps.monitor.understand import Reader
+from metier.apps.monitor.worker import Worker
+from metier.errors import RecipeError
 from metier.model import Model
 
 
@@ -29,8 +33,8 @@ def plan(settings: MonitorSettings) -> Plan:
     Raises:
         MetierError: for a run without the heads, a table that contradicts itself.
     """
-    companies = Companies.read(settings.companies) if settings.companies else None
-    reader = Reader(Model(settings.run, threads=settings.threads), settings.heads.heads(), companies)
+    companies = _companies(settings)
+    reader = _reader(settings, companies)
     return Plan(
         reader,
         reader.version,
@@ -55,7 +59,47 @@ def _labels(reader: Reader, head: str) -> tuple[str, ...]:
 
 def intakes(settings: MonitorSettings) -> list[Intake]:
     """The sources, and how their documents are checked."""
-    return [Intake(source(part, settings), Normaliser(part.rules())) for part in settings.sources]
+    return [
+        Intake(source(part, settings), wire.read if part.workers else Normaliser(part.rules()))
+        for part in settings.sources
+    ]
+
+
+def workers(settings: MonitorSettings, name: str = "") -> list[Worker]:
+    """One worker for each source that has workers; they share one run.
+
+    Args:
+        settings: the same as those of the process that counts.
+        name: by which Redis knows this process; empty: the name of this machine and the number of the process.
+
+    Raises:
+        RecipeError: where no source has any.
+        MetierError: as `plan`.
+    """
+    parts = [part for part in settings.sources if part.workers]
+    if not parts:
+        raise RecipeError(
+            "No source of the settings has workers.",
+            expected='a table [[sources]] with kind = "redis" and workers = true',
+        )
+    reader = _reader(settings, _companies(settings))
+    return [
+        Worker(part.url, _consumer(part, name), Normaliser(part.rules()), reader, reader.version, part.name)
+        for part in parts
+    ]
+
+
+def _consumer(part: SourcePart, name: str = "") -> Consumer:
+    own = name or part.consumer or f"{socket.gethostname()}-{os.getpid()}"
+    return Consumer(part.stream, part.group, own, part.idle)
+
+
+def _companies(settings: MonitorSettings) -> Companies | None:
+    return Companies.read(settings.companies) if settings.companies else None
+
+
+def _reader(settings: MonitorSettings, companies: Companies | None) -> Reader:
+    return Reader(Model(settings.run, threads=settings.threads), settings.heads.heads(), companies)
 
 
 def source(part: SourcePart, settings: MonitorSettings) -> Source:
@@ -75,8 +119,8 @@ def source(part: SourcePart, settings: MonitorSettings) -> Source:
             fetcher = Fetcher(Manners(allow_private=part.allow_private))
             return FeedSource(part.url, part.name, fetcher=fetcher, every=part.every)
         case "redis":
-            consumer = part.consumer or f"{socket.gethostname()}-{os.getpid()}"
-            return RedisSource(part.url, Consumer(part.stream, part.group, consumer), part.name)
+            kind = UnderstoodSource if part.workers else RedisSource
+            return kind(part.url, _consumer(part), part.name)
 
 
 def archive(path: str | Path, settings: MonitorSettings, start: float, end: float) -> Intake:

@@ -27,7 +27,7 @@ from metier.apps.monitor.detection.detectors import Detectors, Settings
 from metier.apps.monitor.dossier import Dossier, tick_of
 from metier.apps.monitor.item import Item, Received, SeriesKey, Tick, Understood
 from metier.apps.monitor.keeping import Checkpoint, Placed, Step
-from metier.apps.monitor.normalise import Normaliser, Quarantined
+from metier.apps.monitor.normalise import Quarantined
 from metier.apps.monitor.sources import Source
 from metier.apps.monitor.stories.assign import Kept, Stories, StorySettings
 from metier.apps.monitor.understand import Reading
@@ -46,6 +46,7 @@ CHECKPOINT = 96
 PAUSE, LONGEST_PAUSE = 0.5, 15.0
 """Seconds before the store is tried again when it is away, doubled from try to try up to the longest."""
 Read = Callable[[Sequence[Item]], list[Reading]]
+Check = Callable[[Received], Item | Reading | Quarantined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,13 @@ class Plan:
 
 @dataclass
 class Intake:
-    """A source and how its documents are checked."""
+    """A source and how its documents are checked; where another process understood them, what that found."""
 
     source: Source
-    normalise: Normaliser
+    normalise: Check
     ended: bool = False
     fault: str = ""
+    behind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,8 @@ class Monitor:
             for one in done:
                 hear(one)
             if not any(one.received for one in done):
-                hear(self.pass_(self.clock() - self.patience))
+                if not any(intake.behind for intake in self.intakes):
+                    hear(self.pass_(self.clock() - self.patience))
                 self.stopped.wait(wait)
 
     def pass_(self, time: float) -> Done:
@@ -210,31 +213,42 @@ class Monitor:
         batch = source.read(self.positions.get(source.name, ""), BATCH, wait)
         if batch.fault and batch.fault != intake.fault:
             logger.warning("%s: %s", source.name, batch.fault)
-        intake.fault, intake.ended = batch.fault, batch.ended
+        intake.fault, intake.ended, intake.behind = batch.fault, batch.ended, batch.behind
         moved = {source.name: batch.position} if batch.position != self.positions.get(source.name, "") else {}
         return self.take(batch.received, intake.normalise, moved, lambda: source.acknowledge(batch.position))
 
     def take(
         self,
         received: Sequence[Received],
-        normalise: Normaliser,
+        normalise: Check,
         moved: Mapping[str, str] = NOTHING,
         written: Callable[[], None] = lambda: None,
     ) -> Done:
         """Documents, all the way into the store; `written` is called when they are there."""
         checked = [normalise(one) for one in received]
         aside = [one for one in checked if isinstance(one, Quarantined)]
-        fresh = self._fresh([one for one in checked if isinstance(one, Item)])
+        told = {one.understood.item.id: one for one in reversed(checked) if isinstance(one, Reading)}
+        items = [
+            one.understood.item if isinstance(one, Reading) else one
+            for one in checked
+            if not isinstance(one, Quarantined)
+        ]
+        fresh = self._fresh(items)
         heard = self._hear()
         if not (moved or fresh or aside or heard):
             return Done(len(received))
-        placed, raised = self._place(self.plan.read(fresh))
+        placed, raised = self._place(self._read(fresh, told))
         step = self._step(placed, aside, raised, heard, moved)
         self._write(step)
         self.positions.update(moved)
         written()
         late = sum(one.tick is None for one in placed)
         return Done(len(received), len(fresh), len(aside), late, raised)
+
+    def _read(self, items: Sequence[Item], told: Mapping[str, Reading]) -> list[Reading]:
+        """What the items say: what another process found, else what the run says here."""
+        read = iter(self.plan.read([item for item in items if item.id not in told]))
+        return [told[item.id] if item.id in told else next(read) for item in items]
 
     def _fresh(self, items: Sequence[Item]) -> list[Item]:
         """Those that are not in the store yet, each id once."""

@@ -121,7 +121,8 @@ def _document(placed: Placed, version: str) -> StoredDocument:
     understood = placed.reading.understood
     item = understood.item
     return StoredDocument(
-        item.id, item.text, item.time, item.received, item.source, item.url, item.language, dict(item.meta), version,
+        item.id, item.text, item.time, item.received, item.source, item.url, item.language, dict(item.meta),
+        placed.reading.version or version,
         [said(one) for one in understood.topics], said(understood.sentiment), placed.assigned.story,
         tick=placed.tick, vector=placed.assigned.vector,
     )  # fmt: skip

@@ -65,6 +65,10 @@ class SourcePart(Part):
     group: str = "metier"
     consumer: str = ""
     """Of Redis Streams; empty: the name of this machine and the number of the process."""
+    workers: bool = False
+    """Whether processes of their own understand the documents of a Redis stream: `metier monitor understand`."""
+    idle: Length = 60.0
+    """Seconds after which what a consumer of a Redis stream left is taken over from it."""
     text: Words = ("title", "text")
     id: str = "id"
     time: str = "time"
@@ -85,6 +89,10 @@ class SourcePart(Part):
         needed = NEEDED.get(self.kind)
         if needed and not getattr(self, needed):
             raise ValueError(f"a source of the kind {self.kind} needs {needed}")
+        if self.workers and self.kind != "redis":
+            raise ValueError(f"a source of the kind {self.kind} has no workers; they share a stream of Redis")
+        if self.workers and self.consumer:
+            raise ValueError("each worker has a name of its own (metier monitor understand --name); leave consumer out")
         return self
 
     def rules(self) -> Rules:

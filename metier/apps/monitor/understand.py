@@ -25,10 +25,12 @@ class Heads:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An item as it was understood, and names in it that belong to no company of the table."""
+    """An item as it was understood, names in it that belong to no company of the table, and the version of the run that
+    understood it, where that was another process."""
 
     understood: Understood
     unlinked: tuple[Mention, ...] = ()
+    version: str = ""
 
 
 class Reader:

@@ -29,12 +29,14 @@ class Batch:
         ended: whether nothing will ever follow.
         fault: what keeps the source from going on now, one line for people; empty where nothing does. Nothing is lost,
             and the source tries again by itself.
+        behind: whether documents are there that cannot be given yet: the stream is not silent, whatever the clock says.
     """
 
     received: Sequence[Received]
     position: str
     ended: bool = False
     fault: str = ""
+    behind: bool = False
 
 
 @runtime_checkable

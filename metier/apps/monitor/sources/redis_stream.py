@@ -67,7 +67,9 @@ class RedisSource:
 
     def __init__(self, url: str, consumer: Consumer, name: str = "", *, seed: int = 0) -> None:
         self.consumer, self.name = consumer, name or consumer.stream
-        self._client = _client(url)
+        self.fresh = True
+        """Whether entries are asked for that nobody was given yet, beside those of the dead."""
+        self._client = connected(url)
         self._random = random.Random(f"{seed} {consumer.consumer}")
         self._last: str | None = None
         self._given: dict[str, None] = {}
@@ -104,7 +106,7 @@ class RedisSource:
             return
         try:
             self._client.xack(self.consumer.stream, self.consumer.group, *kept)
-        except _faults() as error:
+        except faults() as error:
             self._lost(error)
             return
         for entry in kept:
@@ -127,7 +129,7 @@ class RedisSource:
             return []
         try:
             entries = self._entries(min(limit, UNACKNOWLEDGED - len(self._given)), until)
-        except _faults() as error:
+        except faults() as error:
             self._lost(error)
             return []
         self._well()
@@ -149,6 +151,9 @@ class RedisSource:
             found = self._abandoned(limit)
             if found:
                 return found
+        if not self.fresh:
+            self._closed.wait(max(0.0, min(0.05, until - time.monotonic())))
+            return []
         wait = min(1.0, max(0.0, until - time.monotonic()))  # by the second, so that `close` is heard
         return self._group(">", limit, int(1000 * wait))
 
@@ -180,8 +185,7 @@ class RedisSource:
 
     def _received(self, name: str, fields: Mapping[bytes, bytes]) -> Received:
         """An entry as a document; it arrived when Redis got it, which its id says."""
-        stamp = name.partition("-")[0]
-        at = int(stamp) / 1000 if stamp.isdecimal() else time.time()
+        at = arrived(name)
         if not fields:
             return Received(self.name, name, at, f"entry {name}: cut from the stream before it was read")
         if len(fields) == 1 and (key := next(iter(fields))) in JSON_FIELDS:
@@ -220,7 +224,14 @@ class RedisSource:
         self._faults, self._again, self._fault = 0, 0.0, ""
 
 
-def _client(url: str) -> Any:
+def arrived(name: str) -> float:
+    """When Redis got an entry, by its id; seconds since 1970."""
+    stamp = name.partition("-")[0]
+    return int(stamp) / 1000 if stamp.isdecimal() else time.time()
+
+
+def connected(url: str) -> Any:
+    """A client that says at once when the connection is lost. Raises `DataError`, `MissingExtra`."""
     try:
         import redis
         from redis.backoff import NoBackoff
@@ -236,7 +247,7 @@ def _client(url: str) -> Any:
         raise DataError("The address of the Redis server is none.", expected="redis://HOST:PORT/0") from None
 
 
-def _faults() -> tuple[type[Exception], ...]:
+def faults() -> tuple[type[Exception], ...]:
     """What passes: a lost connection, a server that still loads, is full, or asks for another password."""
     import redis
 
