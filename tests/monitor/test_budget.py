@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metier.apps.monitor.detection.budget import Budget, Thresholds, log_line, shipped
+from metier.apps.monitor.item import SeriesKey
 from metier.errors import RecipeError
 
 MONTH = Budget.read("1 per series per 30 days")
@@ -84,3 +85,28 @@ def test_thresholds_do_not_jump_between_cells() -> None:
     rates = np.geomspace(0.003, 60, 400)
     for spread in (1.1, 1.7, 3.0, 8.0):
         assert np.abs(np.diff(finder(rates, np.full(400, spread)))).max() < 0.25
+
+
+def test_series_of_one_topic_share_its_budget() -> None:
+    names = [
+        SeriesKey(),
+        SeriesKey("fraud"),
+        SeriesKey("fraud", "acme"),
+        SeriesKey("fraud", "brix"),
+        SeriesKey("*", "acme"),
+    ]
+    rates = np.array([9.0, 2.0, 0.3, 0.0015, 1.0])
+    topic, company, series = (Budget.read(f"1 per {whose} per 30 days") for whose in ("topic", "company", "series"))
+    assert topic.sharers(names, rates) == {"fraud": 2.5}
+    assert company.sharers(names, rates) == {"acme": 2.0, "brix": 1.0}
+    assert series.sharers(names, rates) == {}
+    copies = [(copy, name) for copy in range(2) for name in names]
+    assert topic.sharers(copies, np.tile(rates, 2)) == {(0, "fraud"): 2.5, (1, "fraud"): 2.5}
+
+
+def test_the_part_of_a_budget_is_as_a_smaller_budget() -> None:
+    rate, spread = np.geomspace(0.003, 60, 40), np.full(40, 2.0)
+    part = shipped().finder(900.0, MONTH)(rate, spread, np.full(40, 4.0))
+    whole = shipped().finder(900.0, Budget.read("0.25 per series per 30 days"))(rate, spread)
+    assert np.all(part >= whole - 1e-9), "a little careful where no lower threshold was tried"
+    assert part == pytest.approx(whole, abs=0.1)

@@ -242,3 +242,29 @@ def test_the_band_holds_ninety_five_of_a_hundred_counts() -> None:
         low, high = each.band(range(len(each.observed)))
         inside.append((each.observed >= low) & (each.observed <= high))
     assert 0.93 < np.mean(inside) < 0.995
+
+
+def test_a_topic_with_companies_has_one_budget_and_a_restart_keeps_its_parts() -> None:
+    names = [SeriesKey(), SeriesKey("fraud"), SeriesKey("fraud", "acme")]
+    shared, alone = (
+        Detectors(Settings(tick=3600.0, warm_up=1.0, false_alarms=f"1 per {whose} per 30 days"), names)
+        for whose in ("topic", "series")
+    )
+
+    def feed(bank: Detectors, hours: range) -> list[float]:
+        found: list[float] = []
+        for hour in hours:
+            ticks = {name: Tick(hour * 3600.0, stories=4, negatives=1 + hour % 2) for name in names}
+            if hour > 80:  # a series that is new within a day is given its part, too
+                ticks[SeriesKey("fraud", "brix")] = Tick(hour * 3600.0, stories=1)
+            found = bank.tick(hour * 3600.0, ticks, 20).threshold[0].tolist()
+        return found
+
+    one, own = feed(shared, range(1, 79)), feed(alone, range(1, 79))
+    assert one[0] == own[0], "the whole stream is of no topic"
+    assert one[1] > own[1] + 0.3 and one[2] > own[2] + 0.3
+    order = json.loads(json.dumps(shared.state()))
+    again = Detectors.from_state(shared.settings, {**order, "series": order["series"][::-1]})
+    rest, anew = feed(shared, range(79, 130)), feed(again, range(79, 130))
+    places = {name: anew[place] for name, place in again.places.items()}
+    assert rest == [places[name] for name in shared.places]

@@ -65,7 +65,10 @@ class Door:
         """Who asks, where that is known. A key decides where one is shown."""
         key = _shown_key(asked)
         if key is not None:
-            return self._key(key) or self._spent(key, self.address(asked))
+            found = self._key(key)
+            if found is None:
+                self._note_spent(key, self.address(asked))
+            return found
         if self.settings.proxy_header and self.settings.trusts(_peer(asked)):
             name = asked.headers.get(self.settings.proxy_header, "").strip()
             if name:
@@ -161,7 +164,7 @@ class Door:
             found = people.key(connection, secret, self.clock())
         return None if found is None else Caller(f"key {found.name}", found.role, "key", secret)
 
-    def _spent(self, secret: str, address: str) -> None:
+    def _note_spent(self, secret: str, address: str) -> None:
         """Writes down that a key was used that opens nothing any more. Keys that never were one are not: anybody can
         make up as many as they like."""
         now = self.clock()

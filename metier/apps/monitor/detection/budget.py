@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,11 +21,14 @@ from typing import Any
 import numpy as np
 
 from metier.apps.monitor.detection.columns import Array
+from metier.apps.monitor.item import EVERYTHING, SeriesKey
 from metier.errors import RecipeError
 
 TABLE = Path(__file__).parent / "thresholds.json"
 UNITS = {"hour": 3600.0, "day": 86_400.0, "week": 604_800.0}
 WHOSE = ("series", "topic", "company")
+QUIET = 0.003
+"""Negative stories a tick: the lowest rate of the table of thresholds."""
 HELD = 0.8
 """Of the budget so much is aimed at: what the table does not know must fit into the rest."""
 
@@ -36,7 +39,7 @@ class Budget:
 
     Args:
         number: of false episodes,
-        whose: of each series, topic or company,
+        whose: of each `series`; or of each `topic` or `company`, whose series share it (see `group`),
         seconds: in so much time.
     """
 
@@ -62,6 +65,32 @@ class Budget:
         if not found.seconds:
             raise RecipeError(f"The budget {text!r} ends with {unit!r}.", expected="hours, days or weeks")
         return found
+
+    def group(self, name: Hashable) -> Hashable | None:
+        """What a series shares the budget of, its topic or its company; `None` for one that has a budget of its own:
+        all of them where it is per series, and those of no topic (or no company) where it is per topic (or company).
+
+        Of a pair `(copy, series)`, as a rehearsal has them, each copy shares with its like.
+        """
+        if isinstance(name, tuple):
+            own = self.group(name[1])
+            return None if own is None else (name[0], own)
+        if self.whose == "series" or not isinstance(name, SeriesKey):
+            return None
+        of = name.topic if self.whose == "topic" else name.company
+        return None if of == EVERYTHING else of
+
+    def sharers(self, names: Iterable[Hashable], rates: Array) -> dict[Hashable, float]:
+        """How many series share each budget.
+
+        A series counts as one; one that brings fewer than `QUIET` negative stories a tick counts by its part of that,
+        for so often fewer are its false episodes. The order of the series changes no bit of the sums.
+        """
+        each: dict[Hashable, list[float]] = {}
+        for name, part in zip(names, np.minimum(rates / QUIET, 1.0).tolist(), strict=True):
+            if (group := self.group(name)) is not None:
+                each.setdefault(group, []).append(part)
+        return {group: max(1.0, math.fsum(parts)) for group, parts in each.items()}
 
     def ticks(self, tick: float, sharing: int = 1) -> float:
         """Ticks of one series for one false episode, where `sharing` series share the budget."""
@@ -91,20 +120,30 @@ class Finder:
         rates: grid `(rates,)` of negative stories a tick, logarithms.
         dispersions: grid `(dispersions,)` of variance over mean, logarithms.
         nats: `(rates, dispersions)`.
+        folds: `(rates, dispersions)`: nats that make false episodes rarer by a factor of e.
     """
 
     rates: Array
     dispersions: Array
     nats: Array
+    folds: Array
 
-    def __call__(self, rate: Array, dispersion: Array) -> Array:
-        """Thresholds `(series,)` in nats: bilinear, at the border of the grid beyond it."""
+    def __call__(self, rate: Array, dispersion: Array, sharing: Array | float = 1.0) -> Array:
+        """Thresholds `(series,)` in nats: bilinear, at the border of the grid beyond it.
+
+        Where `sharing` series share one budget each has that part of it: `log(sharing) / b` more.
+        """
         row, down = _between(self.rates, np.log(np.maximum(rate, 1e-9)))
         column, across = _between(self.dispersions, np.log(np.maximum(dispersion, 1.0)))
-        upper = self.nats[row, column] * (1 - across) + self.nats[row, column + 1] * across
-        lower = self.nats[row + 1, column] * (1 - across) + self.nats[row + 1, column + 1] * across
-        found: Array = upper * (1 - down) + lower * down
-        return found
+
+        def at(grid: Array) -> Array:
+            upper = grid[row, column] * (1 - across) + grid[row, column + 1] * across
+            lower = grid[row + 1, column] * (1 - across) + grid[row + 1, column + 1] * across
+            found: Array = upper * (1 - down) + lower * down
+            return found
+
+        parted: Array = at(self.nats) + np.log(sharing) * at(self.folds)
+        return parted
 
 
 def _between(grid: Array, values: Array) -> tuple[Array, Array]:
@@ -149,7 +188,7 @@ class Thresholds:
             grid[place[0]] * (1 - far) + grid[place[0] + 1] * far for grid in (self.level, self.slope, self.least)
         )
         nats = (level + math.log(budget.ticks(tick, sharing) / HELD)) / slope
-        return Finder(np.log(self.rates), np.log(self.dispersions), np.maximum(nats, least))
+        return Finder(np.log(self.rates), np.log(self.dispersions), np.maximum(nats, least), 1 / slope)
 
 
 @cache

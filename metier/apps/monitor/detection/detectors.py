@@ -7,7 +7,7 @@ nothing else is remembered, and a bank that was read back goes on to the same bi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,7 +91,8 @@ class Detectors:
         settings: how surges are looked for.
         series: their names; more may be added at any time.
         streams: one; as many as series where each has a stream of its own (simulations).
-        thresholds: `(rate, dispersion) -> nats`, arrays `(series,)`; by default from the table that was simulated.
+        thresholds: `(rate, dispersion, series that share a budget) -> nats`, arrays `(series,)`; by default from the
+            table that was simulated.
     """
 
     def __init__(
@@ -99,13 +100,14 @@ class Detectors:
         settings: Settings,
         series: Sequence[Hashable] = (),
         streams: int = 1,
-        thresholds: Callable[[Array, Array], Array] | None = None,
+        thresholds: Callable[[Array, Array, Array], Array] | None = None,
     ) -> None:
         self.settings = settings
         self.last = -math.inf
         self._decided = -1
-        budget = Budget.read(settings.false_alarms)
-        self._thresholds = thresholds or shipped().finder(settings.tick, budget, settings.sharing)
+        self._budget = Budget.read(settings.false_alarms)
+        self._sharers: dict[Hashable, float] = {}
+        self._thresholds = thresholds or shipped().finder(settings.tick, self._budget, settings.sharing)
         tick, calendar = settings.tick, settings.calendar
         self.stream = Baseline(streams, tick, calendar, PRIOR_DAYS)
         prior = PRIOR_STORIES if settings.share else PRIOR_DAYS
@@ -162,6 +164,7 @@ class Detectors:
         return {
             "last": self.last if math.isfinite(self.last) else None,
             "decided": self._decided,
+            "sharers": dict(self._sharers),
             "stream": [self.stream.column(at).tolist() for at in range(self.stream.count)],
         }
 
@@ -169,6 +172,7 @@ class Detectors:
         """Puts back what `clock` gave."""
         self.last = -math.inf if clock["last"] is None else float(clock["last"])
         self._decided = int(clock["decided"])
+        self._sharers = dict(clock.get("sharers", {}))
         for at, column in enumerate(clock["stream"]):
             self.stream.restore(at, np.array(column, dtype=float))
 
@@ -206,7 +210,7 @@ class Detectors:
             self.baseline["age"][place] = self.stream["age"][0]
             for pace in ("fast", "slow"):
                 self.baseline[f"{pace}_due"][place] = self.stream[f"{pace}_{exposure}"][0]
-            self._decide(slice(place, place + 1))
+            self._decide(slice(place, place + 1), (name,))
         return place
 
     # -- a tick ------------------------------------------------------------------------------------------------------
@@ -244,7 +248,8 @@ class Detectors:
         if int(start // DAY) != self._decided:  # once a day, by the clock of the stream
             self._decided = int(start // DAY)
             self.stream.refresh()
-            self._decide(slice(None))
+            self._sharers = self._budget.sharers(self.places, self._rate(slice(None)))
+            self._decide(slice(None), self.places)
         missed, self.last = start - self.last - self.settings.tick, start
         if missed > 0:  # ticks that nobody told us of
             self._forget(missed)
@@ -365,12 +370,17 @@ class Detectors:
         self.evidence.reset(where)
         own["firing"] *= ~where
 
-    def _decide(self, places: slice) -> None:
-        """Thresholds from rate and dispersion, for series that are warm."""
+    def _rate(self, places: slice) -> Array:
+        """Negative stories a tick that were expected of late."""
+        rate: Array = (self._series["pace"][places] + 1e-9) / (self._series["ticks"][places] + 1e-6)
+        return rate
+
+    def _decide(self, places: slice, names: Iterable[Hashable]) -> None:
+        """Thresholds from rate, dispersion and the series that share a budget, for series that are warm."""
         self.baseline.refresh(places)
         own = self._series
-        ticks, pace = own["ticks"][places], own["pace"][places]
-        rate = (pace + 1e-9) / (ticks + 1e-6)
-        found = self._thresholds(rate, (own["spread"][places] + 1e-9) / (pace + 1e-9)) * self.settings.caution
+        sharing = np.array([self._sharers.get(self._budget.group(name), 1.0) for name in names])
+        spread = (own["spread"][places] + 1e-9) / (own["pace"][places] + 1e-9)
+        found = self._thresholds(self._rate(places), spread, sharing) * self.settings.caution
         warm = self.baseline["age"][places] >= self.settings.warm_up * DAY
         own["threshold"][places] = np.where(warm, found, 0.0)

@@ -118,8 +118,8 @@ def evaluate(
         _inject(settings, history, (expected, extra), _Plan(ratio, hours, copies, seed + at))
         for at, ratio in enumerate(ratios)
     ]
-    budget = Budget.read(settings.false_alarms)
-    return Rehearsal(months, episodes, len(episodes) / months if months else 0.0, budget.a_month, caught)
+    borne = _borne(settings, history)
+    return Rehearsal(months, episodes, len(episodes) / months if months else 0.0, borne, caught)
 
 
 def caution(settings: Settings, history: History) -> tuple[float, dict[float, float]]:
@@ -133,8 +133,10 @@ def caution(settings: Settings, history: History) -> tuple[float, dict[float, fl
     factors = np.repeat(FACTORS, count)
     bank = Detectors(
         replace(settings, caution=1.0),
-        range(len(factors)),
-        thresholds=lambda rate, spread: finder(rate, spread) * (factors if len(rate) == len(factors) else 1.0),
+        [(copy, series) for copy in range(len(FACTORS)) for series in history.series],
+        thresholds=lambda rate, spread, sharing: (
+            finder(rate, spread, sharing) * (factors if len(rate) == len(factors) else 1.0)
+        ),
     )
     episodes, warm, before = np.zeros(len(factors)), 0.0, np.zeros(len(factors), dtype=bool)
     for start, counts, total, open_ in history:
@@ -147,8 +149,16 @@ def caution(settings: Settings, history: History) -> tuple[float, dict[float, fl
         factor: float(each.sum() / months) if months else 0.0
         for factor, each in zip(FACTORS, episodes.reshape(len(FACTORS), count), strict=True)
     }
-    borne = Budget.read(settings.false_alarms).a_month / settings.sharing
+    borne = _borne(settings, history)
     return next((factor for factor, rate in rates.items() if rate <= borne), FACTORS[-1]), rates
+
+
+def _borne(settings: Settings, history: History) -> float:
+    """False episodes per series-month that the budget bears, where some series share one."""
+    budget = Budget.read(settings.false_alarms)
+    groups = [budget.group(series) for series in history.series]
+    budgets = len(set(groups) - {None}) + groups.count(None)
+    return budget.a_month * budgets / len(groups) / settings.sharing
 
 
 def _watched(signals: Signals) -> Array:
@@ -191,7 +201,8 @@ def _inject(settings: Settings, history: History, outlook: tuple[Array, Array], 
     last = max(1, round(plan.hours * 3600 / settings.tick))
     every = max(2 * last, round(APART * DAY / settings.tick))
     begin = draw.integers(0, every, columns)
-    bank = Detectors(settings, range(columns), streams=columns)
+    names = [(copy, series) for copy in range(plan.copies) for series in history.series]
+    bank = Detectors(settings, names, streams=columns)
     watch = _Watch(np.full(columns, -1), np.zeros(columns, dtype=bool), [])
     for at, (start, counts, total, open_) in enumerate(history):
         since = (at - begin) % every
