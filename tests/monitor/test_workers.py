@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import kill, refused, started
 from monitor import feeding, sample_month
 
 from metier.apps.monitor import wire, worker
@@ -377,3 +379,59 @@ def test_killed_workers_lose_nothing_and_count_nothing_twice(
 @pytest.mark.soak
 def test_fifty_killed_workers(redis_url: str, client: Any, place: str, tmp_path: Path, crew: Crew) -> None:
     test_killed_workers_lose_nothing_and_count_nothing_twice(redis_url, client, place, tmp_path, crew, kills=50)
+
+
+# -- the commands --------------------------------------------------------------------------------------------------
+@pytest.fixture
+def settings(redis_url: str, toy_run: Path, tmp_path: Path) -> Path:
+    file = tmp_path / "monitor.toml"
+    file.write_text(
+        f'run = "{toy_run}"\ntick = "1h"\n[heads]\ntopic = "place"\nnegative = ["bad"]\n'
+        f'[[sources]]\nkind = "redis"\nurl = "{redis_url}"\nstream = "news"\nworkers = true\n'
+    )
+    return file
+
+
+def test_the_commands_share_the_work(client: Any, settings: Path, tmp_path: Path) -> None:
+    """`understand` twice and `run` once, from the same settings; each ends well when it is told to."""
+    from metier.store import documents
+
+    add(client, *range(30))
+    commands = [("understand", "--name", "a"), ("understand", "--name", "b"), ("run", "--no-serve")]
+    running = [
+        started(tmp_path / f"{at}.log", "monitor", name, settings, *more) for at, (name, *more) in enumerate(commands)
+    ]
+    try:
+        with Store.open(tmp_path / "monitor.db") as store:
+
+            def counted() -> bool:
+                with store.read() as connection:
+                    return len(documents.known(connection, map(str, range(30)))) == 30
+
+            awaited(counted)
+            with store.read() as connection:
+                one = documents.get(connection, "7")
+        for process in running:
+            os.kill(int(process.pid or 0), signal.SIGTERM)
+        for process in running:
+            process.join(30)
+    finally:
+        for process in running:
+            kill(process)
+    logs = [(tmp_path / f"{at}.log").read_text() for at in range(3)]
+    assert [process.exitcode for process in running] == [0, 0, 0], logs
+    assert one is not None and one.text == "text 7" and one.version and one.vector
+    understood = [int(re.findall(r"(\d+) documents were understood", log)[0]) for log in logs[:2]]
+    assert sum(understood) == 30
+
+
+def test_mistakes_with_workers_are_one_line(settings: Path, tmp_path: Path) -> None:
+    text, wrong = settings.read_text(), tmp_path / "wrong.toml"
+    for changed, message in (
+        (text.replace("workers = true", ""), "No source of the settings has workers"),
+        (text + 'consumer = "one"\n', "leave consumer out"),
+        (text.replace('kind = "redis"', 'kind = "feed"'), "has no workers"),
+        (text + 'idle = "0s"\n', "idle"),
+    ):
+        wrong.write_text(changed)
+        assert message in refused("monitor", "understand", wrong)

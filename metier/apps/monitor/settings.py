@@ -67,7 +67,7 @@ class SourcePart(Part):
     """Of Redis Streams; empty: the name of this machine and the number of the process."""
     workers: bool = False
     """Whether processes of their own understand the documents of a Redis stream: `metier monitor understand`."""
-    idle: Length = 60.0
+    idle: Annotated[Length, Field(gt=0)] = 60.0
     """Seconds after which what a consumer of a Redis stream left is taken over from it."""
     text: Words = ("title", "text")
     id: str = "id"
@@ -146,6 +146,13 @@ class CalendarPart(Part):
         return Calendar(self.zone, trading, frozenset(self.holidays))
 
 
+class RetentionPart(Part):
+    """The table `[retention]`: what is let go by its age while the monitor runs. Nothing, unless it is set."""
+
+    documents: Annotated[Length, Field(ge=86_400)] | None = None
+    """The age of documents and all that hangs on them; counts and what alerts rest on stay."""
+
+
 class MonitorSettings(Part):
     """The whole of `monitor.toml`."""
 
@@ -172,6 +179,7 @@ class MonitorSettings(Part):
     stories: StoriesPart = StoriesPart()
     calendar: CalendarPart = CalendarPart()
     alerts: AlertsPart = AlertsPart()
+    retention: RetentionPart = RetentionPart()
 
     @model_validator(mode="after")
     def _sane(self) -> Self:
@@ -181,6 +189,10 @@ class MonitorSettings(Part):
             raise ValueError(str(error)) from None
         if 86_400 % self.tick:
             raise ValueError(f"tick is {self.tick:g} s; it must divide a day, such as 15m, 1h or 1d")
+        kept, needed = self.retention.documents, self.stories.window + self.lateness + self.grace
+        if kept is not None and kept < needed:
+            least = f"at least {needed / 86_400:.3g}d: stories.window, lateness and grace together"
+            raise ValueError(f"retention.documents is {kept / 86_400:g}d; it must be {least}")
         names = [source.name or source.path or source.url or source.kind for source in self.sources]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
