@@ -61,7 +61,7 @@ def run(
     if not asked.sources and not serve:
         raise RecipeError(f"{settings} names no source.", expected="at least one table [[sources]]")
     plan = assemble.plan(asked)
-    with progress() as watch, Store.open(asked.store) as store:
+    with progress() as watch, Store.open(asked.store) as store, assemble.retention(asked, store):
         made = Monitor(plan, store, assemble.intakes(asked), patience=asked.patience)
         shown = _Shown(watch, as_json)
         try:

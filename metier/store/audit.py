@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, text
+from sqlalchemy import Connection, Row, func, insert, select, text
 
 from metier.store import bulk
 from metier.store.columns import canonical, clean
@@ -73,6 +74,12 @@ def head(connection: Connection) -> tuple[int, str]:
     """`(number, hash)` of the last row."""
     row = connection.execute(select(audit.c.number, audit.c.hash).order_by(audit.c.number.desc()).limit(1)).first()
     return (0, START) if row is None else (row.number, row.hash)
+
+
+def last(connection: Connection, who: str, what: str) -> float:
+    """When somebody did something last, seconds since 1970; minus infinity: never."""
+    found = connection.execute(select(func.max(audit.c.at)).where(audit.c.who == who, audit.c.what == what)).scalar()
+    return -math.inf if found is None else float(found)
 
 
 def verify(connection: Connection, noted: tuple[int, str] | None = None) -> int | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import AbstractContextManager, nullcontext
 from math import isinf
 from pathlib import Path
 
 from metier.apps.monitor import wire
 from metier.apps.monitor.companies.link import Companies
 from metier.apps.monitor.engine import Intake, Plan
+from metier.apps.monitor.housekeeping import Retention
 from metier.apps.monitor.normalise import Normaliser
 from metier.apps.monitor.settings import MonitorSettings, SourcePart
 from metier.apps.monitor.sources import Source
@@ -25,6 +27,7 @@ from metier.apps.monitor.understand import Reader
 from metier.apps.monitor.worker import Worker
 from metier.errors import RecipeError
 from metier.model import Model
+from metier.store.store import Store
 
 
 def plan(settings: MonitorSettings) -> Plan:
@@ -87,6 +90,12 @@ def workers(settings: MonitorSettings, name: str = "") -> list[Worker]:
         Worker(part.url, _consumer(part, name), Normaliser(part.rules()), reader, reader.version, part.name)
         for part in parts
     ]
+
+
+def retention(settings: MonitorSettings, store: Store) -> AbstractContextManager[object]:
+    """Inside, what is old enough is let go once a day, where the settings say how old that is."""
+    age = settings.retention.documents
+    return nullcontext() if age is None else Retention(store, age)
 
 
 def _consumer(part: SourcePart, name: str = "") -> Consumer:

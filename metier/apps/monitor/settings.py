@@ -22,6 +22,8 @@ from metier.errors import RecipeError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 STORIES = StorySettings()
+EVIDENCE = 14 * 86_400.0
+"""Seconds that an alert may look back: the longest surge, and the week before it."""
 NEEDED = {"files": "path", "folder": "path", "archive": "path", "feed": "url", "redis": "stream"}
 
 
@@ -189,9 +191,10 @@ class MonitorSettings(Part):
             raise ValueError(str(error)) from None
         if 86_400 % self.tick:
             raise ValueError(f"tick is {self.tick:g} s; it must divide a day, such as 15m, 1h or 1d")
-        kept, needed = self.retention.documents, self.stories.window + self.lateness + self.grace
+        kept = self.retention.documents
+        needed = max(self.stories.window, EVIDENCE) + self.lateness + self.grace
         if kept is not None and kept < needed:
-            least = f"at least {needed / 86_400:.3g}d: stories.window, lateness and grace together"
+            least = f"at least {needed / 86_400:.4g}d, for later stories and alerts look back so far"
             raise ValueError(f"retention.documents is {kept / 86_400:g}d; it must be {least}")
         names = [source.name or source.path or source.url or source.kind for source in self.sources]
         twice = sorted({name for name in names if names.count(name) > 1})
