@@ -23,6 +23,10 @@ def doctor(
     source: Annotated[str, typer.Argument(help="A file or a folder of labelled texts.")],
     label: Label = None,
     text: Text = None,
+    mention: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[HEAD=]COLUMN", help="The column with the name in the text that a row's label is about."),
+    ] = None,
     task: Annotated[str | None, typer.Option(help="The kind of task; guessed from the labels by default.")] = None,
     split: Annotated[str | None, typer.Option(help="The column that says train, valid or test.")] = None,
     backbone: Annotated[str, typer.Option(help="Whose tokenizer counts.")] = "minilm",
@@ -31,14 +35,14 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Say what is wrong with data, before any training."""
-    from metier.pipeline.doctor import diagnose
+    from metier.pipeline.doctor import Roles, diagnose
 
     diagnosis = diagnose(
         source,
         label or [],
         tuple(text or ()),
         task=task,
-        split=split,
+        roles=Roles(split, mention or ()),
         backbone=backbone,
         max_length=max_length,
     )

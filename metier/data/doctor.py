@@ -72,6 +72,11 @@ def _existing(columns: Columns, lost: Iterable[str]) -> Columns:
         text=tuple(name for name in columns.text if name not in gone),
         labels={head: place for head, place in columns.labels.items() if place[0] not in gone},
         split=columns.split if columns.split not in gone else None,
+        mentions={
+            head: name
+            for head, name in columns.mentions.items()
+            if name not in gone and head in columns.labels and columns.labels[head][0] not in gone
+        },
     )
 
 

@@ -26,6 +26,19 @@ def find(survey: Survey) -> list[Finding]:
             message = f"Every number of {head!r} is {one.numbers[0]:g}: there is nothing to learn."
             problems.append(Problem("one-value", "error", message, survey.rows))
         found += [Finding(problem) for problem in problems]
+    return [*found, *_strays(survey)]
+
+
+def _strays(survey: Survey) -> list[Finding]:
+    """Labels about a name that does not stand in the text."""
+    found = []
+    for head, rows in survey.strays.items():
+        if rows:
+            column = survey.columns.mentions[head]
+            message = f"Names in {column!r} that do not stand in their text: {share(len(rows), survey.rows)}."
+            hint = "write each name as its text does, or empty the cell"
+            problem = Problem("stray-mentions", "error", message, len(rows), (), hint)
+            found.append(Finding(problem, tuple((row,) for row in rows[:SHOWN])))
     return found
 
 

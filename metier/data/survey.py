@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metier.data.clean import BLANK, HIDDEN, clean_series, rust_class
+from metier.data.clean import BLANK, HIDDEN, clean_series, clean_text, rust_class
 from metier.data.dedup import NearIndex, batches, pair_keys, text_keys
+from metier.data.mentions import place
 from metier.data.rows import strings
 from metier.data.source import split_name
-from metier.data.targets import MISSING, SPAN_KINDS, reader
+from metier.data.targets import MISSING, SPAN_KINDS, missing, reader
 from metier.types import Span, Target
 
 if TYPE_CHECKING:
@@ -131,12 +132,18 @@ class Survey:
     splits: Counter[str] = field(default_factory=Counter)
     near: NearIndex = field(default_factory=NearIndex)
     sample: Sample = field(default_factory=lambda: Sample(SAMPLE))
+    strays: dict[str, list[int]] = field(default_factory=dict)
+    """By head, the rows with a label whose text does not hold the name that the label is about."""
     _keys: list[np.ndarray] = field(default_factory=list)
     _pairs: list[np.ndarray] = field(default_factory=list)
     _places: list[np.ndarray] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.heads = {head: HeadSurvey(name, kind) for head, (name, kind) in self.columns.labels.items()}
+        names = self.columns.mentions  # a row says one label, of the name in it
+        self.heads = {
+            head: HeadSurvey(name, "classify" if head in names else kind)
+            for head, (name, kind) in self.columns.labels.items()
+        }
 
     @property
     def keys(self) -> np.ndarray:
@@ -163,12 +170,24 @@ class Survey:
         for head in self.heads.values():
             head.add(frame[head.column], texts, splits, self.rows)
         if clean:
+            self._add_mentions(frame, texts)
             self._add_texts(raw, clean)
+            for name in dict.fromkeys(self.columns.mentions.values()):  # what is said of another name is no copy
+                self._keys[-1] = pair_keys(self._keys[-1], text_keys(frame[name].cast(str).fill_null("")))
             for batch in batches(texts):
                 self.near.add(batch)
             pairs = clean[1].to_list() if len(clean) > 1 else []
             self.sample.add([f"{one} {other}" for one, other in zip(texts, pairs, strict=True)] if pairs else texts)
         self.rows += frame.height
+
+    def _add_mentions(self, frame: pl.DataFrame, texts: Sequence[str]) -> None:
+        for head, name in self.columns.mentions.items():
+            rows = zip(frame[name].to_list(), frame[self.heads[head].column].to_list(), texts, strict=True)
+            self.strays.setdefault(head, []).extend(
+                self.rows + at
+                for at, (cell, label, text) in enumerate(rows)
+                if not missing(label) and not missing(cell) and place(clean_text(str(cell)), text) is None
+            )
 
     def _add_texts(self, raw: Sequence[pl.Series], clean: Sequence[pl.Series]) -> None:
         keys = text_keys(clean[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from metier.data import read
 from metier.data.columns import TEXT
@@ -11,6 +11,23 @@ from metier.data.diagnosis import Diagnosis, Problem
 from metier.data.doctor import examine
 from metier.data.source import Source
 from metier.errors import RecipeError, nearest
+from metier.pipeline.recipes import mentioning
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Columns beside texts and labels.
+
+    Args:
+        split: says train, valid or test.
+        mention: hold the name in the text that a row's label is about, `COLUMN` or `HEAD=COLUMN`.
+    """
+
+    split: str | None = None
+    mention: Sequence[str] = ()
+
+
+NONE = Roles()
 
 
 def diagnose(
@@ -18,7 +35,7 @@ def diagnose(
     label: Sequence[str] = (),
     text: Sequence[str] = (),
     *,
-    split: str | None = None,
+    roles: Roles = NONE,
     task: str | None = None,
     backbone: str = "minilm",
     max_length: int = 256,
@@ -29,14 +46,14 @@ def diagnose(
         source: a path or a table.
         label: the columns to learn; by default a column `label`, `labels` or `spans` where there is one.
         text: the text column, or two for a pair.
-        split: the column that says train, valid or test.
+        roles: what further columns say.
         task: the kind of every head; by default each is guessed from its labels.
         backbone: whose tokenizer counts tokens and unknown characters.
         max_length: tokens beyond which a text is cut.
 
     Raises:
         DataError: a source that cannot be opened.
-        RecipeError: a task that does not exist.
+        RecipeError: a task that does not exist, a mention of no head.
         BackboneError: a backbone that cannot be found.
     """
     from metier.models import backbone as backbones
@@ -45,7 +62,12 @@ def diagnose(
 
     if task is not None and task not in KINDS:
         raise RecipeError(f"There is no task {task!r}.{nearest(task, KINDS)}", expected=", ".join(KINDS))
-    columns = read.resolve(source, tuple(text) or TEXT, label, roles={"split": split}, strict=False)
+    columns = read.resolve(source, tuple(text) or TEXT, label, roles={"split": roles.split}, strict=False)
+    if roles.mention:
+        names = {head: told["mention"] for head, told in mentioning({}, roles.mention, columns.labels).items()}
+        columns = read.resolve(
+            source, tuple(text) or TEXT, label, roles={"split": roles.split}, mentions=names, strict=False
+        )
     if task is not None:
         columns = replace(columns, labels={head: (column, task) for head, (column, _) in columns.labels.items()})
     tokeniser = Tokeniser(backbones.load_tokenizer(backbones.find(backbone)), max_length=max_length)

@@ -52,7 +52,7 @@ def recipe_of(
         if kind not in KINDS:
             raise RecipeError(f"There is no task {kind!r}.{nearest(kind, KINDS)}", expected=", ".join(KINDS))
     roles = {role: parts["data"].get(role) for role in ("split", "group", "time")}
-    own = _mentioning(own, mention, heads)
+    own = mentioning(own, mention, heads)
     names = {head: told["mention"] for head, told in own.items() if told.get("mention") and head in heads}
     columns = read.resolve(source, texts or TEXT, heads, tasks=kinds, roles=roles, mentions=names)
     if not columns.labels:
@@ -89,7 +89,7 @@ def override(
     heads = {name: {"column": name} for name in label} or {
         name: part.model_dump() for name, part in recipe.heads.items()
     }
-    own = _mentioning(own, mention, heads)
+    own = mentioning(own, mention, heads)
     if label or task or own:
         values = recipe.model_dump()
         values["heads"] = {name: {**head, "task": task or head.get("task")} for name, head in heads.items()}
@@ -109,7 +109,7 @@ def _by_head(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dic
     return rest, dict(own)
 
 
-def _mentioning(own: Mapping[str, dict[str, Any]], mention: Any, heads: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def mentioning(own: Mapping[str, dict[str, Any]], mention: Any, heads: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The settings of heads with the columns of their mentions: `COLUMN` for an only head, else by `HEAD=COLUMN`.
 
     Raises `RecipeError` where it is not clear whose mentions a column names.

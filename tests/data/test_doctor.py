@@ -11,7 +11,7 @@ from metier.data.languages import language
 from metier.data.read import Columns
 from metier.data.text_checks import share
 from metier.errors import RecipeError
-from metier.pipeline.doctor import diagnose
+from metier.pipeline.doctor import Roles, diagnose
 
 LABEL = Columns(labels={"label": ("label", "classify")})
 SUBJECTS = ["the bank", "the mill", "the farm", "our shop", "their fleet", "a start-up", "the airline", "the miner"]
@@ -227,3 +227,15 @@ def test_the_doctor_takes_a_task_for_every_head(toy_backbone):
     assert found.figures["heads"]["label"]["task"] == "score"
     with pytest.raises(RecipeError, match="no task 'scor'.*'score'"):
         diagnose(rows, task="scor", backbone=str(toy_backbone))
+
+
+def test_the_doctor_looks_for_the_names_that_labels_are_about(toy_backbone):
+    rows = [{"text": f"{row['text']} of Acme and Brix", "label": row["label"], "name": "Acme"} for row in healthy()]
+    rows += [{**rows[0], "name": "Brix", "label": "b"}, {**rows[0], "name": "Vantis"}, {**rows[1], "name": ""}]
+    found = diagnose(rows, ["label"], roles=Roles(mention=["name"]), backbone=str(toy_backbone))
+    (stray,) = [problem for problem in found.problems if problem.code == "stray-mentions"]
+    assert (stray.count, stray.severity) == (1, "error") and f"{len(rows) - 1}" in " ".join(stray.samples)
+    assert not [problem for problem in found.problems if "conflict" in problem.code], "of another name"
+    assert found.figures["heads"]["label"]["task"] == "classify"
+    with pytest.raises(RecipeError, match="does not say of which head"):
+        diagnose(rows, ["label", "text"], roles=Roles(mention=["name"]), backbone=str(toy_backbone))
