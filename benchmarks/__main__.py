@@ -17,6 +17,10 @@ HERE = Path(__file__).parent
 SHARED = {"__init__", "__main__", "quality", "sections", "setfit_peer", "small_runs", "table"}
 
 
+FOLDERS = {"work", "peers", "wordnet"}
+"""Options that name a place on this machine, which are nobody else's business."""
+
+
 def names() -> list[str]:
     """Every measurement that there is."""
     return sorted(path.stem for path in HERE.glob("*.py") if path.stem not in SHARED)
@@ -31,7 +35,7 @@ def measure(name: str, options: dict[str, Any]) -> Path:
     result = {
         "name": name,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "options": options,
+        "options": {key: value for key, value in options.items() if key not in FOLDERS},
         "seconds": round(time.perf_counter() - start, 1),
         "machine": environment(machine()),
         **figures,

@@ -89,7 +89,7 @@ def race(result: dict[str, Any]) -> str:
     """What the race picked, how far it is below the best of all methods, and the share of their time that it took."""
     lines = [
         (name, str(one["seed"]), f"`{one['best']}` {percent(one['best_test'])}",
-         f"`{one['pick']}` {percent(one['pick_test'])}", f"{-one['below_best']:+.1f}",
+         f"`{one['pick']}` {percent(one['pick_test'])}", f"{0.0 - round(one['below_best'], 1):+.1f}",
          f"{100 * one['share_of_time']:.0f} %")
         for name, entries in result["sources"].items()
         for one in entries

@@ -164,8 +164,8 @@ class Race:
 
         A second heat on the same share decides between few: it takes place if there is time for all of them.
         """
-        sheets = self.bench.log.sheets
-        if all((rung.name, share) in sheets for rung in rungs):
+        sheets, results = self.bench.log.sheets, self.bench.log.results
+        if all((rung.name, share) in sheets and results[rung.name, share].draws < draws for rung in rungs):
             more = sum(self.bench.expected(rung, share, draws) for rung in rungs)
             if len(rungs) < 2 or not self._in_time(more, rungs):
                 return rungs
