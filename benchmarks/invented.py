@@ -37,7 +37,8 @@ COPIES = 0.2
 WIRES = ("UPDATE 1-{}", "{} - Morning Wire", "BREAKING: {}", "{}...")
 OUTLETS = ("Courier", "Morning Wire", "The Ledger", "Dealers' Desk")
 SYLLABLES = (
-    "ba co da fe gi ho ka lu ma no pe ra so ta ve wi xo yu za bel cor dan fos gra mil nor pra sti tur vel".split()
+    *("ba", "co", "da", "fe", "gi", "ho", "ka", "lu", "ma", "no", "pe", "ra", "so", "ta", "ve", "wi", "xo", "yu", "za"),
+    *("bel", "cor", "dan", "fos", "gra", "mil", "nor", "pra", "sti", "tur", "vel"),
 )
 
 
