@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from math import isinf
 from pathlib import Path
 
 from metier.apps.monitor import wire
 from metier.apps.monitor.companies.link import Companies
 from metier.apps.monitor.engine import Intake, Plan
+from metier.apps.monitor.explain.written import Summaries
 from metier.apps.monitor.housekeeping import Retention
 from metier.apps.monitor.normalise import Normaliser
 from metier.apps.monitor.settings import MonitorSettings, SourcePart
@@ -96,6 +98,15 @@ def retention(settings: MonitorSettings, store: Store) -> AbstractContextManager
     """Inside, what is old enough is let go once a day, where the settings say how old that is."""
     age = settings.retention.documents
     return nullcontext() if age is None else Retention(store, age)
+
+
+def summaries(settings: MonitorSettings, store: Store) -> Summaries | None:
+    """The summaries of alerts, where the settings name a generator."""
+    part = settings.generator
+    if part is None:
+        return None
+    ask = partial(part.generator().say, seconds=part.timeout)
+    return Summaries(store, ask, f"{part.endpoint} {part.model}", part.timeout)
 
 
 def _consumer(part: SourcePart, name: str = "") -> Consumer:

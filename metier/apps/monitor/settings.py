@@ -21,6 +21,9 @@ from metier.apps.monitor.zones import zone_of
 from metier.errors import RecipeError
 from metier.recipe.mistakes import fill
 
+if TYPE_CHECKING:
+    from metier.models.generator import Endpoint
+
 Share = Annotated[float, Field(ge=0, le=1)]
 STORIES = StorySettings()
 EVIDENCE = 14 * 86_400.0

@@ -15,12 +15,14 @@ from metier.serve.monitor.acts import Hand
 from metier.serve.monitor.door import Caller, Door
 from metier.serve.monitor.figures import Figures
 from metier.serve.monitor.settings import ServiceSettings
+from metier.serve.monitor.summaries import Desk
 from metier.serve.monitor.views import Names
 from metier.store import audit, ticks
 from metier.store.store import Store
 from metier.types import NOTHING
 
 if TYPE_CHECKING:
+    from metier.apps.monitor.explain.written import Summaries
     from metier.apps.monitor.sources.inbox import Inbox
     from metier.serve.gate import Gate
 
@@ -37,16 +39,18 @@ class Console:
         companies: the table of companies, whose names are shown.
         status: what the engine says of itself; `topics` and `sentiments`, where there, are offered for corrections.
         clock: seconds since 1970.
+        summaries: of alerts, for their briefs; `None`: nobody writes any.
     """
 
     def __init__(
         self, store: Store, settings: ServiceSettings, inbox: Inbox | None = None, companies: Companies | None = None,
-        status: Status = lambda: NOTHING, clock: Callable[[], float] = time.time,
+        status: Status = lambda: NOTHING, clock: Callable[[], float] = time.time, summaries: Summaries | None = None,
     ) -> None:  # fmt: skip
         self.store, self.settings, self.inbox, self.status, self.clock = store, settings, inbox, status, clock
         self.names = Names(companies)
         self.door = Door(store, settings, clock)
         self.figures = Figures(store, status)
+        self.desk = None if summaries is None else Desk(summaries, clock)
         self.gate: Gate | None = None
 
     def hand(self, caller: Caller) -> Hand:
