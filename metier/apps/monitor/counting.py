@@ -123,13 +123,15 @@ class Counter:
             sure = score >= self.voices.floor
             bad = sure and label in self.voices.negative
             before = kept.ticks.get(series, Tick(start))
-            kept.ticks[series] = replace(
-                before,
-                heat=before.heat + 1,
-                stories=before.stories + new,
-                negatives=before.negatives + (new and bad),
-                uncertain=before.uncertain + (new and not sure),
-                sentiment=before.sentiment + (tone if new else 0.0),
+            kept.ticks[series] = Tick(  # `replace` takes twice as long, and this is done several times a document
+                before.start,
+                before.stories + new,
+                before.negatives + (new and bad),
+                before.uncertain + (new and not sure),
+                before.sentiment + (tone if new else 0.0),
+                before.heat + 1,
+                before.total,
+                before.open,
             )
             kept.changed.add(series)
             if bad:
