@@ -170,7 +170,7 @@ def replay(
     span = (_moment(start, asked.calendar.zone, "-inf"), _moment(end, asked.calendar.zone, "inf"))
     intake, plan = assemble.archive(archive, asked, *span), assemble.plan(asked)
     with progress() as watch, Store.open(asked.store) as store:
-        made = Monitor(plan, store, [intake])
+        made = Monitor(plan, store, [intake], live=False)
         shown = _Shown(watch, as_json)
         watch.stage("replay", 0)
         made.run(hear=shown)
