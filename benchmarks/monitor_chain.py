@@ -446,13 +446,15 @@ def three(folder: Path) -> Path:
     run, file = folder / "three", folder / "mentions.csv"
     if not run.is_dir():
         mentions(file)
-        told = {"path": str(SAMPLE), "text": ("text",)}
-        options: dict[str, Any] = {
-            "label": {"mention": "label", "sentiment": "sentiment", "topic": "topic"}, "mention": {"mention": "entity"},
-            **{f"heads.{head}.{name}": value for head in ("sentiment", "topic") for name, value in told.items()},
-        }  # fmt: skip
+        heads = {name: {"column": name, "path": str(SAMPLE), "text": ["text"]} for name in ("sentiment", "topic")}
+        recipe = metier.Recipe.parse({
+            "data": {"path": str(file), "text": ["text"]},
+            "heads": {"mention": {"column": "label", "task": "mention", "mention": "entity"}, **heads},
+            "train": {"method": "probe"},
+            "evaluate": {"baselines": False, "suspects": False},
+        })  # fmt: skip
         with Progress(sys.stderr) as watch:
-            metier.train(file, out=run, watch=watch, method="full", epochs=1, suspects=False, **options)
+            metier.train(recipe, out=run, watch=watch)
     return run
 
 

@@ -154,14 +154,14 @@ class Counts:
 
 def counted(found: Tweets, shares: np.ndarray, known: Prices) -> tuple[Counts, dict[str, int]]:
     """Stories, counts and detectors, as the monitor has them."""
-    counter, stories = Counter(DAY, 0.0), Stories()
+    counter, stream = Counter(DAY, 0.0), list(understood(found, shares, known.sessions))
+    stories = Stories().assign([one.item for one, _ in stream])
     settings = Settings(tick=DAY, calendar=Calendar("UTC", frozenset(range(5))))
     detectors, ticks = Detectors(settings), _Ticks(known)
     tally = {"tweets": 0, "stories": 0, "negative": 0}
-    for one, named in understood(found, shares, known.sessions):
+    for (one, named), assigned in zip(stream, stories, strict=True):
         for closed in counter.pass_(one.item.time):
             ticks.take(closed, detectors)
-        (assigned,) = stories.assign([one.item])
         counter.count(one, assigned.new, {share: [share] for share in named})
         tally["tweets"] += 1
         tally["stories"] += assigned.new
