@@ -52,6 +52,7 @@ class Step:
         clock, alarm: what the counter and the alarm remember.
         positions: of the sources.
         checkpoint: what the detectors remember, where it is time to write that.
+        by: what the monitor that writes it is known by; of two in one store each would lose documents.
     """
 
     number: int
@@ -66,6 +67,7 @@ class Step:
     alarm: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     positions: Mapping[str, str] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def write(connection: Connection, step: Step, evidence: Evidence) -> None:
             for one in raised.notices
         ),
     )
-    ticks.set_stage(connection, CLOCK, State({"step": step.number, **step.clock}, at=step.now))
+    ticks.set_stage(connection, CLOCK, State({"step": step.number, "by": step.by, **step.clock}, at=step.now))
     ticks.set_stage(connection, ALARM, State(dict(step.alarm), at=step.now))
     if step.checkpoint is not None:
         _checkpoint(connection, step.checkpoint)
