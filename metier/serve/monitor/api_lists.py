@@ -15,6 +15,7 @@ from metier.serve.monitor.schema import (
     Moment,
     NewKey,
     NewPerson,
+    Number,
     Silenced,
     Watched,
 )
@@ -152,7 +153,7 @@ def revoke(at: At, caller: Admin, name: str) -> None:
 
 @router.get("/v1/audit", tags=["people"], summary="Who did what, the latest first")
 def log(
-    at: At, caller: Admin, before: int | None = None, kind: str | None = None, subject: str | None = None,
+    at: At, caller: Admin, before: Number | None = None, kind: str | None = None, subject: str | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> dict[str, Any]:  # fmt: skip
     with at.store.read() as connection:
