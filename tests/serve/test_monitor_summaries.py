@@ -130,18 +130,21 @@ def test_a_slow_generator_holds_nobody_up(filled, tmp_path):
     done = threading.Event()
 
     def slow(question):
-        done.wait(20.0)
+        done.wait(120.0)
         return plain(question)
 
-    with desk(filled, tmp_path, slow, timeout=1.0) as (app, heard):
+    with desk(filled, tmp_path, slow, timeout=4.0) as (app, heard):
         address = f"/v1/alerts/{firing(app).id}/brief"
-        (first, waited), (_, other), (health, at_once) = opened(app, address, address, "/healthz")
-        assert first.status_code == health.status_code == 200 and UNANSWERED in first.text and "尚未答复" in first.text
-        assert 1.0 <= waited < 10.0 and 1.0 <= other < 10.0 and at_once < waited
-        assert len(heard) == 1, "two readers of one brief ask once"
-        (again, soon), = opened(app, address)  # fmt: skip
-        assert UNANSWERED in again.text and soon < 1.0 + waited and len(heard) == 1, "it is left alone for a while"
-        done.set()
+        try:
+            (first, waited), (_, other), (health, at_once) = opened(app, address, address, "/healthz")
+            assert first.status_code == health.status_code == 200
+            assert UNANSWERED in first.text and "尚未答复" in first.text
+            # The generator takes two minutes; the upper bounds are for a machine that does much else.
+            assert 4.0 <= waited < 60.0 and 4.0 <= other < 60.0 and at_once < waited
+            assert len(heard) == 1, "two readers of one brief ask once"
+            assert UNANSWERED in opened_brief(app) and len(heard) == 1, "it is left alone for a while"
+        finally:
+            done.set()
 
 
 @pytest.mark.parametrize("status", [500, 401])
