@@ -458,7 +458,7 @@ def three(folder: Path) -> Path:
     return run
 
 
-def mentions(file: Path, most: int = 200) -> None:
+def mentions(file: Path, most: int = 80) -> None:
     """Headlines of the sample that name their company, with their sentiment as what is said of it."""
     with SAMPLE.open(encoding="utf-8", newline="") as source, file.open("w", encoding="utf-8", newline="") as out:
         found = [row for row in csv.DictReader(source) if row["company"] and row["company"] in row["text"]][:most]
