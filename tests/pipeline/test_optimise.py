@@ -199,6 +199,17 @@ def test_the_choice_is_remembered(small, tmp_path, monkeypatch):
     assert len(asked) == 2
 
 
+def test_a_choice_that_cannot_be_remembered(tmp_path, monkeypatch):
+    from metier.predict import choice
+
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("METIER_CACHE", str(tmp_path / "file" / "below"))
+    entry = choice.Entry("onnxruntime", "model.onnx")
+    found = choice.Choice(entry, entry, 1024, {})
+    monkeypatch.setattr(choice, "measured", lambda *given: found)
+    assert choice.choose([entry], tmp_path, choice.Shape(10, 4, {}), "version", 1) is found
+
+
 def test_heads_of_every_kind(tmp_path, toy_backbone):
     data = toy.cities(tmp_path / "cities")
     settings = {"epochs": 2, "batch_size": 8, "max_length": 32, "threads": 1, "baselines": False, "suspects": False}
