@@ -53,9 +53,12 @@ def test_a_replay_and_what_follows(folder: Path, tmp_path: Path) -> None:
 def test_mistakes_are_one_line(folder: Path, tmp_path: Path, toy_run: Path) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(f'run = "{toy_run}"\n[heads]\ntopic = "palce"\n')
+    deaf = tmp_path / "deaf.toml"
+    deaf.write_text(f'run = "{toy_run}"\n[heads]\ntopic = "place"\nnegative = ["Bad"]\n')
     for arguments, message in (
         (("monitor", "replay", tmp_path / "no.jsonl", "--settings", folder / "monitor.toml"), "is no file"),
         (("monitor", "replay", folder / "archive.jsonl", "--settings", wrong), "Did you mean 'place'"),
+        (("monitor", "replay", folder / "archive.jsonl", "--settings", deaf), "Did you mean 'bad'"),
         (
             ("monitor", "replay", folder / "archive.jsonl", "--settings", folder / "monitor.toml", "--from", "soon"),
             "no time",

@@ -44,6 +44,7 @@ def test_values_which_may_be_secrets_are_not_repeated() -> None:
         ({"tick": "7m"}, "divide a day"),
         ({"false_alarms": "few"}, "budget"),
         ({"calendar": {"zone": "Mars/Base"}}, "Mars"),
+        ({"heads": {"sentiment": ""}}, "sentiment"),
         ({"stories": {"doubtful": 0.9, "sure": 0.2}}, "sure"),
         ({"sources": [{"kind": "push"}, {"kind": "push"}]}, "more than once"),
     ],

@@ -27,7 +27,7 @@ from metier.apps.monitor.sources.standard_input import StandardInput
 from metier.apps.monitor.sources.understood import UnderstoodSource
 from metier.apps.monitor.understand import Reader
 from metier.apps.monitor.worker import Worker
-from metier.errors import RecipeError
+from metier.errors import RecipeError, nearest
 from metier.model import Model
 from metier.store.store import Store
 
@@ -40,6 +40,7 @@ def plan(settings: MonitorSettings) -> Plan:
     """
     companies = _companies(settings)
     reader = _reader(settings, companies)
+    _require_labels(settings, _labels(reader, settings.heads.sentiment))
     return Plan(
         reader,
         reader.version,
@@ -56,6 +57,18 @@ def plan(settings: MonitorSettings) -> Plan:
         topics=_labels(reader, settings.heads.topic),
         sentiments=_labels(reader, settings.heads.sentiment),
     )
+
+
+def _require_labels(settings: MonitorSettings, known: tuple[str, ...]) -> None:
+    """Raises `RecipeError` for a sentiment that the run never gives: nothing would count, and no alarm be raised."""
+    heads = settings.heads
+    for key in {"negative", *heads.model_fields_set} & {"negative", "positive"}:
+        for label in getattr(heads, key):
+            if label not in known:
+                raise RecipeError(
+                    f"heads.{key} has {label!r}, which the head {heads.sentiment!r} never says.{nearest(label, known)}",
+                    expected=f"labels among {', '.join(known)}",
+                )
 
 
 def _labels(reader: Reader, head: str) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class HeadsPart(Part):
     """The table `[heads]`: which head of the run answers what, and which of its answers are bad news."""
 
     topic: str = "topic"
-    sentiment: str = "sentiment"
+    sentiment: Annotated[str, Field(min_length=1)] = "sentiment"
     mention: str = ""
     """What is said of each company; empty: a company is counted by the sentiment of the whole text."""
     negative: Words = ("negative",)
