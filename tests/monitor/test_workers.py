@@ -308,7 +308,7 @@ def ready(process: subprocess.Popen[bytes]) -> None:
     assert process.stdout is not None and process.stdout.readline() == b"go\n"
 
 
-def awaited(when: Callable[[], bool], seconds: float = 60.0) -> None:
+def awaited(when: Callable[[], bool], seconds: float = 200.0) -> None:
     end = time.monotonic() + seconds
     while not when():
         assert time.monotonic() < end, "it never came so far"
