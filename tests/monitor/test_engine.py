@@ -23,7 +23,7 @@ from metier.apps.monitor.normalise import Normaliser
 from metier.apps.monitor.sources import Batch
 from metier.errors import StoreError, StoreGone
 from metier.sample import month
-from metier.store import alerts, documents, notices, stories
+from metier.store import alerts, contents, documents, notices, stories, tables
 from metier.store.store import Store
 
 DAYS = 17
@@ -94,7 +94,7 @@ def test_neither_batches_nor_restarts_change_what_is_stored(
 
 def told(store: Store) -> set[str]:
     with store.read() as connection:
-        return {notice.id for notice in notices.waiting(connection, "desk", 1_000)}
+        return {row["id"] for row in contents.rows(connection, tables.notices)}
 
 
 def test_two_quiet_hours_are_hours_on_the_wall_and_none_in_a_replay(
@@ -117,6 +117,9 @@ def test_two_quiet_hours_are_hours_on_the_wall_and_none_in_a_replay(
             made.run()
             made.end()
             found[live, wall] = told(store)
+            with store.read() as connection:
+                unsent = {notice.id for notice in notices.waiting(connection, "desk", 1_000)}
+            assert unsent == (found[live, wall] if live else before), "what a replay tells is sent to nobody"
     assert found[False, 0.0] == found[True, 7_200.0] == told(whole.store)
     assert before <= found[True, 7_199.0] < told(whole.store), "quiet, and nothing else is told instead"
 

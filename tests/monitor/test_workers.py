@@ -386,7 +386,7 @@ def test_fifty_killed_workers(redis_url: str, client: Any, place: str, tmp_path:
 def settings(redis_url: str, toy_run: Path, tmp_path: Path) -> Path:
     file = tmp_path / "monitor.toml"
     file.write_text(
-        f'run = "{toy_run}"\ntick = "1h"\n[heads]\ntopic = "place"\nnegative = ["bad"]\n'
+        f'run = "{toy_run}"\ntick = "1h"\n[heads]\ntopic = "place"\n'
         f'[[sources]]\nkind = "redis"\nurl = "{redis_url}"\nstream = "news"\nworkers = true\n'
     )
     return file

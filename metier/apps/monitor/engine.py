@@ -120,7 +120,7 @@ class Monitor:
         patience: seconds by the clock after which the ticks of a stream that fell silent are closed.
         clock: seconds since 1970, of the wall.
         live: whether people look on while it happens: what they snooze and silence ends by that clock. In a replay
-            nothing is snoozed, so that alerts and notices are those of the documents alone.
+            nothing is snoozed, so that alerts and notices are those of the documents alone; its notices are never sent.
     """
 
     def __init__(
@@ -315,7 +315,7 @@ class Monitor:
         self.number += 1
         step = Step(
             self.number, self.clock(), self.plan.version, placed, aside, raised, heard,
-            self.counter.changed(), self.counter.state(), self.alarm.state(), moved, by=self.name,
+            self.counter.changed(), self.counter.state(), self.alarm.state(), moved, live=self.live, by=self.name,
         )  # fmt: skip
         detectors = self.alarm.detectors
         if not raised or detectors.last - self.saved < CHECKPOINT * self.counter.tick:
