@@ -32,7 +32,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "ema": {"ema": 0.9},
     "focal": {"focal": 2.0},
     "no label_smoothing": {"label_smoothing": 0.0},
-    "no head_start": {"head_start": "random"},
+    "head_start": {"head_start": "probe"},
     "typos": {"typos": 0.05},
     "synonyms": {"synonyms": 0.1},
     "insertions": {"insertions": 0.1},

@@ -49,7 +49,7 @@ def _labeller(prepared: Prepared, staged: Path, watch: Watch) -> Callable[[int, 
                 {name: target(kinds[name], value) for name, value in own.items()}
                 for own in json.loads(file.read_text())
             ]
-        blind = epoch == 0 and prepared.recipe.train.head_start == "random"
+        blind = epoch == 0 and bool(prepared.blank())
         found = [{} for _ in _texts(prepared)] if blind else guessed(prepared, confidence)
         file.parent.mkdir(exist_ok=True)
         run.write_text(file, json.dumps([{name: plain(value) for name, value in own.items()} for own in found]))

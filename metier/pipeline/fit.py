@@ -92,8 +92,7 @@ def fit(prepared: Prepared, staged: Path, watch: Watch) -> Fitted:
     with seeded(prepared.recipe.seed):
         _begin(prepared, fitted, watch)
         if METHODS[prepared.recipe.train.method].gradient:
-            if prepared.recipe.train.head_start == "random":
-                probe.restart(network)
+            probe.restart(network, prepared.blank())
             if METHODS[prepared.recipe.train.method].solved:
                 fitted.cost |= _contrast(prepared, staged, watch)
             else:

@@ -32,7 +32,7 @@ from metier.recipe import Recipe
 from metier.tasks.tag import Tag, spans_of
 from metier.tasks.task import Task
 from metier.train.distil import Teaching
-from metier.train.methods import METHODS, PROMPTING, frozen_layers
+from metier.train.methods import METHODS, PROMPTING, blank, frozen_layers
 from metier.train.objective import require_use
 from metier.types import Example
 
@@ -84,6 +84,15 @@ class Prepared:
             }
             for name, task in self.heads.items()
         }
+
+    def blank(self) -> list[str]:
+        """The heads that begin a fit by gradient at random weights."""
+        examples, settings = self.dataset.examples["train"], self.recipe.train
+        return [
+            name
+            for name, options in self.loss_options().items()
+            if blank(settings, sum(name in example.targets for example in examples), options["label_smoothing"])
+        ]
 
     def _balance(self, head: str) -> np.ndarray | None:
         """Weights that give every class the same total (King & Zeng 2001): `n / (classes * count)`."""

@@ -127,7 +127,8 @@ class TrainPart(Part):
     sampling: Annotated[float, Field(ge=1, le=100)] = 1.0
     """The temperature at which rows are drawn from several sources: 1 as many as there are, more: more evenly."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-    head_start: Literal["probe", "random"] = "probe"
+    head_start: Literal["auto", "probe", "random"] = "auto"
+    """`auto`: the probe, but random for heads with label smoothing that few texts train; see `methods.blank`."""
     patience: Annotated[int, Field(ge=0)] = 0
     """Evaluations without a better `metric` before the fit stops; 0: never."""
     evaluations: Annotated[int, Field(ge=1)] = 1

@@ -7,7 +7,7 @@ so L-BFGS (Liu & Nocedal 1989) finds its one solution; the strength of the L2 pe
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,11 +73,12 @@ def embeddings(found: Features) -> tuple[np.ndarray, np.ndarray]:
     return vectors, np.concatenate([batch.rows for batch in found.batches])
 
 
-def restart(network: Network) -> None:
-    """Fresh random weights for the linear layers of all heads."""
-    for part in network.heads.modules():
-        if isinstance(part, nn.Linear):
-            part.reset_parameters()
+def restart(network: Network, names: Sequence[str]) -> None:
+    """Fresh random weights for the linear layers of some heads."""
+    for name, head in zip(network.tasks, network.heads, strict=True):
+        for part in head.modules() if name in names else ():
+            if isinstance(part, nn.Linear):
+                part.reset_parameters()
 
 
 def fit(
