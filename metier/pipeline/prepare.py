@@ -87,12 +87,14 @@ class Prepared:
 
     def blank(self) -> list[str]:
         """The heads that begin a fit by gradient at random weights."""
-        examples, settings = self.dataset.examples["train"], self.recipe.train
-        return [
-            name
-            for name, options in self.loss_options().items()
-            if blank(settings, sum(name in example.targets for example in examples), options["label_smoothing"])
-        ]
+        examples, options = self.dataset.examples["train"], self.loss_options()
+        found = []
+        for name, task in self.heads.items():
+            rows = sum(name in example.targets for example in examples)
+            labels = 0 if task.per_token else len(task.labels)
+            if blank(self.recipe.train, rows, labels, options[name]["label_smoothing"]):
+                found.append(name)
+        return found
 
     def _balance(self, head: str) -> np.ndarray | None:
         """Weights that give every class the same total (King & Zeng 2001): `n / (classes * count)`."""

@@ -58,8 +58,8 @@ METHODS: dict[str, Method] = {
 
 PROMPTING = ("zero_shot", "few_shot")
 """The methods that read what labels are called. They need no labelled text where `heads.NAME.names` says the labels."""
-FEW = 300
-"""Labelled texts below which a head begins at random, where `head_start` is `auto`."""
+FEW = 50
+"""Texts a label below which a head begins at random, where `head_start` is `auto`."""
 
 
 def frozen_layers(settings: TrainPart, depth: int) -> int:
@@ -74,16 +74,16 @@ def frozen_layers(settings: TrainPart, depth: int) -> int:
     return settings.frozen_layers
 
 
-def blank(settings: TrainPart, rows: int, smoothing: float) -> bool:
+def blank(settings: TrainPart, rows: int, labels: int, smoothing: float) -> bool:
     """Whether a head that `rows` texts train begins a fit by gradient at random weights instead of at the probe.
 
-    Few texts are parted by the probe without an error. What is left for the gradient is label smoothing, which then
-    asks the encoder for less certainty and for nothing else (measured in `benchmarks/LOG.md`). Where the encoder
-    stays as it is, nothing can be led astray.
+    Few texts a label are parted by the probe without an error. What is left for the gradient is label smoothing, which
+    then asks the encoder for less certainty and for nothing else (measured in `benchmarks/LOG.md`). Where the encoder
+    stays as it is, nothing can be led astray; `labels` is 0 for heads that this is not known of.
     """
     if settings.head_start != "auto":
         return settings.head_start == "random"
-    return rows < FEW and smoothing > 0.0 and METHODS[settings.method].frozen < 1.0
+    return rows < FEW * labels and smoothing > 0.0 and METHODS[settings.method].frozen < 1.0
 
 
 def epochs(settings: TrainPart, rows: int) -> float:
