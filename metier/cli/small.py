@@ -26,7 +26,9 @@ def optimise(
     engine: Annotated[
         list[str] | None, typer.Option(help="onnxruntime or openvino, both if repeated; by default what is installed.")
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="int8 or fp32.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="int8 or fp32 of a graph; fp16 or bf16 of weights for a GPU.")
+    ] = None,
     mixed: Annotated[bool, typer.Option("--mixed", help="Keep what suffers from eight bits in float.")] = False,
     tolerance: Annotated[float | None, typer.Option(help="Points that a step may cost.")] = None,
     unlabelled: Annotated[str | None, typer.Option(help="Further texts for a student to learn from.")] = None,

@@ -16,6 +16,7 @@ from metier.errors import RecipeError
 
 BF16_GAIN = 1.3
 """How much faster a bfloat16 product must be on this CPU before it is worth its loss of precision."""
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ class Machine:
 
     @property
     def precision(self) -> str:
-        """`fp32` or `bf16`."""
-        return "bf16" if self.dtype == torch.bfloat16 else "fp32"
+        """`fp32`, `bf16`, or of a run that `metier optimise` made `fp16`."""
+        return next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Mixed precision where it pays, nothing elsewhere."""
@@ -132,7 +133,7 @@ def _join(device: str) -> tuple[int, int]:
 
 def _dtype(device: torch.device, precision: str) -> torch.dtype:
     if precision != "auto":
-        return torch.bfloat16 if precision == "bf16" else torch.float32
+        return DTYPES[precision]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     if device.type != "cpu":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
@@ -73,6 +75,9 @@ def runtime(run: Run, recipe: Recipe, *, device: str = "auto", threads: int = 0)
         raise RunError(f"{file} does not fit the run: {str(error).splitlines()[0]}") from None
     tokeniser = read_tokeniser(run, recipe, network.encoder.window)
     whole = _whole(run, network.to(found.device)).eval()
+    kinds = {weight.dtype for weight in weights.values() if weight.is_floating_point()}
+    if found.device.type != "cpu" and len(kinds) == 1 and (kind := kinds.pop()) != torch.float32:
+        whole, found = whole.to(kind), replace(found, dtype=kind)
     if PROMPT in run.manifest["files"]:
         return Prompted(whole, tokeniser, found, floors(recipe), restore_asking(run, network, tokeniser, found))
     return TorchRuntime(whole, tokeniser, found, floors(recipe))

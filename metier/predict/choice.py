@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import time
@@ -12,16 +13,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from metier.errors import RunError
 from metier.models.table import Arrays
 from metier.models.token_cache import folder as cache
 from metier.predict.engines import ENGINES, Engine
 from metier.run import write_text
+
+logger = logging.getLogger(__name__)
 
 SECONDS = 2.0
 """What measuring may take, beside loading what is measured."""
@@ -89,18 +92,25 @@ def choose(entries: Sequence[Entry], folder: Path, shape: Shape, identity: str, 
 
 
 def measured(entries: Sequence[Entry], folder: Path, shape: Shape, threads: int) -> Choice:
-    """Texts a second of every entry, one by one and in batches."""
+    """Texts a second of every entry, one by one and in batches. Raises `RunError` where none of them works here."""
     each = SECONDS / (len(entries) * (1 + len(TOKENS)))
     alone: dict[Entry, float] = {}
     together: dict[tuple[Entry, int], float] = {}
+    failed: RunError | None = None
     for entry in entries:
-        engine = few(entry, folder, threads)
-        alone[entry] = rate(partial(_one, engine, shape), each)
-        engine = many(entry, folder, threads)
-        with ThreadPoolExecutor(engine.streams) as pool:
+        try:
+            one, all_of_them = few(entry, folder, threads), many(entry, folder, threads)
+        except RunError as error:  # its library is there, but does not work: another engine may
+            logger.warning("%s Left out.", error)
+            failed = error
+            continue
+        alone[entry] = rate(partial(_one, one, shape), each)
+        with ThreadPoolExecutor(threads) as pool:
             for tokens in TOKENS:
                 batch = shape.batch(max(1, tokens // shape.length))
-                together[entry, tokens] = rate(partial(_all, engine, batch, pool), each)
+                together[entry, tokens] = rate(partial(_all, all_of_them, batch, pool), each)
+    if failed and not alone:
+        raise failed
     best = max(together, key=lambda key: together[key])
     rates = {f"{entry.engine} {entry.file} one by one": value for entry, value in alone.items()}
     rates |= {f"{entry.engine} {entry.file} {tokens} tokens": value for (entry, tokens), value in together.items()}
@@ -146,7 +156,7 @@ def _key(entries: Sequence[Entry], identity: str, threads: int) -> str:
     facts: dict[str, Any] = {
         "run": identity,
         "entries": [asdict(entry) for entry in entries],
-        "libraries": {entry.engine: version(ENGINES[entry.engine].package) for entry in entries},
+        "libraries": {entry.engine: ENGINES[entry.engine].version() for entry in entries},
         "machine": [platform.machine(), platform.processor(), os.cpu_count(), _flags(), threads],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -57,6 +59,14 @@ class Engine(ABC):
     def here(cls) -> bool:
         """Whether its library is installed."""
         return find_spec(cls.package) is not None
+
+    @classmethod
+    def version(cls) -> str:
+        """Of its library, by whichever package brought it: `onnxruntime-gpu` brings `onnxruntime`, too."""
+        with suppress(PackageNotFoundError):
+            return version(cls.package)
+        names = sorted(set(packages_distributions().get(cls.package, ())))
+        return ", ".join(f"{name} {version(name)}" for name in names)
 
 
 class OnnxRuntime(Engine):

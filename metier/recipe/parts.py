@@ -298,7 +298,8 @@ class OptimisePart(Part):
     """A file of further texts: for a student to learn from, and whose tokens stay."""
     engines: Words = ()
     """That shall compute the graph; empty: those that are installed."""
-    precision: Literal["int8", "fp32"] = "int8"
+    precision: Literal["int8", "fp32", "fp16", "bf16"] = "int8"
+    """Of a graph, eight bits or float; of weights for a GPU, sixteen bits."""
     activations: Literal["auto", "static", "dynamic"] = "auto"
     """Whether activations of eight bits have scales from training texts or from each batch; `auto`: what is nearer."""
     smooth: bool | None = None

@@ -8,7 +8,9 @@ import sys
 import numpy as np
 import onnx
 import pytest
+import torch
 import toy
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 import metier
@@ -17,8 +19,12 @@ from metier.errors import RecipeError, RunError
 from metier.evaluate.findings import Findings
 from metier.optimise import quantise as quantising
 from metier.pipeline.optimise import compile as compiling
+from metier.pipeline.optimise.gate import Gate
+from metier.pipeline.optimise.halve import halved
+from metier.pipeline.optimise.material import material
 from metier.pipeline.optimise.optimise import optimise
 from metier.pipeline.watch import Silent
+from metier.predict import engines
 from metier.recipe import Recipe
 from metier.run import Run
 
@@ -257,3 +263,82 @@ def test_the_seed_that_was_asked_for(toy_run, tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     assert seeds == [99] and Recipe.read(out / "recipe.toml").seed == 99
     assert Recipe.read(toy_run / "recipe.toml").seed != 99
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_sixteen_bits(toy_run, tmp_path, precision):
+    before = files(toy_run)
+    made = optimise(toy_run, tmp_path / "run", {"precision": precision}, Silent(), threads=1)
+    assert files(toy_run) == before
+    kinds = {tensor.dtype for tensor in load_file(made.path / "model.safetensors").values()}
+    assert kinds == {{"fp16": torch.float16, "bf16": torch.bfloat16}[precision]}
+    assert (made.path / "model.safetensors").stat().st_size < 0.6 * len(before["model.safetensors"])
+    step = made.json("evaluation.json")["optimised"]["steps"][-1]
+    assert step["step"] == precision and step["passed"]
+    assert 0 < max(head["difference"] for head in step["heads"].values()) < 0.1
+    first, second = (metier.load(path, threads=1).predict(TEXTS) for path in (toy_run, made.path))
+    assert 0 < apart(first, second) < 0.05
+
+
+def test_a_weight_that_sixteen_bits_cannot_hold(toy_run, tmp_path):
+    copy = tmp_path / "copy"
+    prepared = material(Run.open(toy_run), None, Silent(), device="cpu", threads=1)
+    with torch.no_grad():
+        next(iter(prepared.network.heads.parameters())).fill_(1e6)
+    gate = Gate.of(prepared, 100.0, Silent())
+    with pytest.raises(RunError, match="too large for float16.*bf16"):
+        halved(prepared, "fp16", gate, copy)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"student": "static", "mixed": True},
+        {"student": "static", "activations": "static"},
+        {"student": "static", "precision": "bf16"},
+        {"precision": "fp16", "engines": ["onnxruntime"]},
+        {"precision": "bf16", "smooth": True},
+    ],
+)
+def test_wishes_that_exclude_each_other(toy_run, tmp_path, wish):
+    with pytest.raises(RecipeError, match="static student|for torch on a GPU"):
+        optimise(toy_run, tmp_path / "run", wish, Silent(), threads=1)
+    assert not list(tmp_path.iterdir())
+
+
+class Broken(engines.Engine):
+    """A library that is installed and cannot be imported."""
+
+    name, package = "broken", "onnxruntime"
+
+    def _load(self):
+        raise ImportError("libbroken.so: no such file")
+
+    def _compute(self, feed):
+        raise NotImplementedError
+
+
+def test_an_engine_that_does_not_work_is_left_out(small, monkeypatch, caplog):
+    from metier.predict import choice
+
+    monkeypatch.setitem(engines.ENGINES, "broken", Broken)
+    monkeypatch.setattr(choice, "SECONDS", 0.1)
+    saved = json.loads((small / "runtimes.json").read_text())
+    shape = choice.Shape(saved["vocabulary"], saved["length"], saved["inputs"])
+    broken, works = choice.Entry("broken", "model.onnx"), choice.Entry("onnxruntime", "model.onnx")
+    found = choice.measured([broken, works], small, shape, 1)
+    assert (found.few, found.many) == (works, works)
+    assert "cannot be loaded by broken: libbroken.so: no such file" in caplog.text
+    with pytest.raises(RunError, match="cannot be loaded by broken"):
+        choice.measured([broken], small, shape, 1)
+
+
+def test_the_version_of_an_engine_that_another_package_brings(monkeypatch):
+    def version(package):
+        if package == "onnxruntime":
+            raise engines.PackageNotFoundError(package)
+        return "1.2"
+
+    monkeypatch.setattr(engines, "version", version)
+    monkeypatch.setattr(engines, "packages_distributions", lambda: {"onnxruntime": ["onnxruntime-gpu"]})
+    assert engines.OnnxRuntime.version() == "onnxruntime-gpu 1.2"

@@ -20,6 +20,7 @@ from metier.pipeline.load import LABELS, TOKENIZER
 from metier.pipeline.optimise import distil, shrink, static
 from metier.pipeline.optimise.compile import compiled
 from metier.pipeline.optimise.gate import Gate
+from metier.pipeline.optimise.halve import halved
 from metier.pipeline.optimise.material import material
 from metier.pipeline.optimise.measured import findings, save
 from metier.pipeline.optimise.recover import answers, recover
@@ -31,6 +32,9 @@ from metier.recipe import OptimisePart, Recipe
 from metier.run import Run
 
 MILDER = "take away less, recover longer, or allow more with --tolerance"
+
+HALVES = ("fp16", "bf16")
+"""Sixteen bits: no graph, but weights for torch on a GPU."""
 
 ASKED = "optimise.json"
 """In a folder that is not finished: what was asked, and of which run."""
@@ -92,6 +96,8 @@ class Making:
             self.gate.require("static student", made.runtime, made.cost, "more --unlabelled texts, --tolerance")
             static.save_static(made.runtime, self.staged)
             return made.runtime
+        if self.how.precision in HALVES:
+            return halved(self.prepared, self.how.precision, self.gate, self.staged)
         return compiled(self.prepared, self.how, self.gate, self.staged, self.watch)
 
 
@@ -186,9 +192,20 @@ def _require(how: OptimisePart, known: Run, path: Path) -> None:
         raise RunError(f"{path} would take the place of what it is made of.", hint="another --out")
     for name in how.engines:
         engines.known(name)
-    if how.student == "static" and (how.heads or how.units or how.layers or how.engines):
+    graph = how.engines or how.mixed or how.smooth is not None or how.activations != "auto"
+    if how.student == "static" and (how.heads or how.units or how.layers or graph or how.precision in HALVES):
         raise RecipeError(
-            "A static student has no layers, heads, units or engines.", expected='student = "static" alone'
+            "A static student has no layers, heads or units, and no graph whose precision or engines could be chosen.",
+            expected='student = "static" alone',
+        )
+    if how.precision in HALVES and (how.engines or how.smooth is not None or how.activations != "auto"):
+        raise RecipeError(
+            f"{how.precision} is for torch on a GPU: there is no graph.", expected="no engines, activations or smooth"
+        )
+    shrinks = how.layers or how.heads or how.units or how.vocabulary
+    if how.student == "none" and shrinks and Recipe.read(known.path / folder.RECIPE).ensemble.members > 1:
+        raise RunError(
+            "Of an ensemble nothing can be taken away: its members share parts.", hint="--student layers, or static"
         )
     if how.mixed and how.precision != "int8":
         raise RecipeError("mixed keeps parts of a graph of eight bits in float.", expected='precision = "int8"')
