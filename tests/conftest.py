@@ -88,5 +88,12 @@ def toy_run(tmp_path_factory: pytest.TempPathFactory, toy_backbone: Path, toy_ne
     import metier
 
     out = tmp_path_factory.mktemp("toy") / "run"
-    settings = {"backbone": str(toy_backbone), "epochs": 12, "batch_size": 16, "learning_rate": 3e-3, "max_length": 32}
+    settings = {
+        "backbone": str(toy_backbone),
+        "epochs": 12,
+        "batch_size": 16,
+        "learning_rate": 3e-3,
+        "max_length": 32,
+        "head_start": "probe",  # an encoder of random weights has little else to begin with
+    }
     return metier.train(toy_news, label=["sentiment", "place"], out=out, **settings).run

@@ -26,7 +26,7 @@ def further(tmp_path_factory) -> Path:
 
 
 def recipe(data, backbone, further, *, semi=None, heads=None, text=(), **train) -> Recipe:
-    settings = {"learning_rate": 3e-3, "batch_size": 16, "epochs": 2.0, "threads": 1, **train}
+    settings = {"learning_rate": 3e-3, "batch_size": 16, "epochs": 2.0, "threads": 1, "head_start": "probe", **train}
     return Recipe.parse(
         {
             "data": {"path": str(data), "unlabelled": str(further), "text": text},

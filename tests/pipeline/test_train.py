@@ -96,7 +96,7 @@ def test_early_stopping_and_metrics(toy_news, toy_backbone, tmp_path):
 def test_settings_that_change_the_fit(toy_news, toy_backbone, tmp_path):
     weights = set()
     for number, settings in enumerate(
-        [{}, {"class_weights": "balanced"}, {"label_smoothing": 0.2}, {"pooling": "cls"}, {"head_start": "random"}]
+        [{}, {"class_weights": "balanced"}, {"label_smoothing": 0.2}, {"pooling": "cls"}, {"head_start": "probe"}]
     ):
         if settings.get("class_weights"):  # balanced already: the same numbers
             continue

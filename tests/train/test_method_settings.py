@@ -5,7 +5,7 @@ import pytest
 from metier.errors import RecipeError
 from metier.recipe import METHODS as NAMES
 from metier.recipe import TrainPart
-from metier.train.methods import METHODS, epochs, frozen_layers
+from metier.train.methods import METHODS, blank, epochs, frozen_layers
 
 
 def test_the_recipe_knows_every_method():
@@ -30,3 +30,20 @@ def test_epochs():
     assert epochs(TrainPart(), 50) == high and epochs(TrainPart(), 10**7) == low
     assert low < epochs(TrainPart(), 15_000) < high
     assert epochs(TrainPart(method="probe"), 100) == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows", "labels", "smoothing", "found"),
+    [
+        ({"method": "full"}, 99, 2, 0.1, True),
+        ({"method": "full"}, 100, 2, 0.1, False),
+        ({"method": "lora"}, 99, 2, 0.1, True),
+        ({"method": "full"}, 99, 2, 0.0, False),
+        ({"method": "head"}, 99, 2, 0.1, False),
+        ({"method": "full"}, 5, 0, 0.1, False),
+        ({"method": "full", "head_start": "probe"}, 5, 2, 0.1, False),
+        ({"method": "head", "head_start": "random"}, 5000, 0, 0.0, True),
+    ],
+)
+def test_where_a_head_begins(settings, rows, labels, smoothing, found):
+    assert blank(TrainPart(**settings), rows, labels, smoothing) is found
