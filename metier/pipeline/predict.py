@@ -85,6 +85,8 @@ def predict(
         raise DataError(f"{out} is the corpus itself.", hint="another --out: the corpus would be written over")
     seen, fingerprint = _state(source), read.fingerprint(source)
     columns = read.resolve(source, scoring.text or _texts(runtime, recipe, source), {}).text
+    if not scoring.text and tuple(columns) != tuple(recipe.data.text or columns):
+        watch.say(f"No column {' or '.join(recipe.data.text)}: the texts are read from {', '.join(columns)} (--text).")
     naming = _naming(runtime, recipe, scoring, source)
     kinds = {name: task.kind for name, task in runtime.tasks.items()}
     identity = {"source": fingerprint, "run": version, "text": columns, "rows": SHARD, "bytes": SHARD_BYTES}
