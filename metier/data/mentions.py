@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from metier.data.clean import clean_text
@@ -21,6 +23,11 @@ SPACES = re.compile(r"\s\s|[^\S ]")
 """White space that a name would not have."""
 UNSPACED = "\u2e80"
 """From here on scripts begin, Chinese first, that put no blanks between words."""
+JOINING = r"(?=\w)[\0-\u2e7f]"
+"""A character of a word of another script: what `_joins` says of one."""
+WORD = re.compile(r"\S+")
+TRIES = 8
+"""Occurrences that are looked at one by one."""
 SHOWN = 5
 """Rows that an error names."""
 
@@ -32,37 +39,87 @@ def place(name: str, text: str, taken: Collection[Place] = ()) -> Place | None:
     white space in it; of these the first that shares no character with `taken`, where there is one. Only where there is
     no whole word, a part of one.
     """
-    name = name.strip()
-    parts: list[Place] = []
-    for occurrences in (_as_written, _in_any_case, _however_spaced) if name else ():
-        found = occurrences(name, text)
-        whole = [(start, end) for start, end in found if _is_word(text, start, end)]
-        free = [(start, end) for start, end in whole if all(end <= first or last <= start for first, last in taken)]
-        if whole:
-            return (free or whole)[0]
-        parts += found
-    return parts[0] if parts else None
+    return _Searched(text).place(name, taken)
 
 
-def _as_written(name: str, text: str) -> list[Place]:
-    found, at = [], text.find(name)
-    while at >= 0:
-        found.append((at, at + len(name)))
-        at = text.find(name, at + 1)
-    return found
+class _Searched:
+    """A text in which names are looked for, in time that grows with its length alone: a server reads what others send.
+
+    Args:
+        text: as it is written.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def low(self) -> str:
+        """The text in lower case, character by character."""
+        return _lower(self.text)
+
+    @cached_property
+    def flat(self) -> tuple[str, Sequence[int]]:
+        """In lower case with one blank between words, and where each character of that stands in the text."""
+        words = list(WORD.finditer(self.low))
+        places: list[int] = []
+        for word in words:
+            places += range(word.start() - bool(places), word.end())
+        return " ".join(word[0] for word in words), places
+
+    def place(self, name: str, taken: Collection[Place]) -> Place | None:
+        """As the function of this name."""
+        part: Place | None = None
+        for wanted, text, places in self._ways(name.strip()):
+
+            def span(at: int, length: int = len(wanted), places: Sequence[int] = places) -> Place:
+                return places[at], places[at + length - 1] + 1
+
+            first, at = None, _whole(wanted, text, 0)
+            while at >= 0:
+                start, end = span(at)
+                behind = [last for begin, last in taken if begin < end and start < last]
+                if not behind:
+                    return start, end
+                first = first or (start, end)
+                at = _whole(wanted, text, bisect_left(places, max(behind)))
+            if first:
+                return first
+            if part is None and (at := text.find(wanted)) >= 0:
+                part = span(at)
+        return part
+
+    def _ways(self, name: str) -> Iterator[tuple[str, str, Sequence[int]]]:
+        """The name and the text as they are written, in lower case, and, of a name of several words, where there is
+        other white space between them than one blank, with single blanks; and where each character stands."""
+        if not name:
+            return
+        yield name, self.text, range(len(self.text))
+        yield _lower(name), self.low, range(len(self.text))
+        words = name.split()
+        if len(words) > 1 and (SPACES.search(self.text) or SPACES.search(name)):
+            yield _lower(" ".join(words)), *self.flat
 
 
-def _in_any_case(name: str, text: str) -> list[Place]:
+def _lower(text: str) -> str:
+    """In lower case, but for the few letters that would become two."""
     low = text.lower()
-    return _as_written(name.lower(), low) if len(low) == len(text) else []
+    if len(low) == len(text):
+        return low
+    return "".join(small if len(small := letter.lower()) == 1 else letter for letter in text)
 
 
-def _however_spaced(name: str, text: str) -> list[Place]:
-    """Of a name of several words, where there is other white space between them than one blank."""
-    words = name.split()
-    if len(words) < 2 or not (SPACES.search(text) or SPACES.search(name)):
-        return []
-    return [match.span() for match in re.finditer(r"\s+".join(map(re.escape, words)), text, re.IGNORECASE)]
+def _whole(name: str, text: str, at: int) -> int:
+    """Where a name stands as a whole word, at `at` or behind it; -1 where it does not."""
+    for _ in range(TRIES):
+        at = text.find(name, at)
+        if at < 0 or _is_word(text, at, at + len(name)):
+            return at
+        at += 1
+    # The same in one go, for texts in which the name is part of many words.
+    before = f"(?<!{JOINING}.{{{len(name)}}})" if _joins(name[:1]) else ""
+    behind = f"(?!{JOINING})" if _joins(name[-1:]) else ""
+    found = re.compile(re.escape(name) + behind + before, re.DOTALL).search(text, at)
+    return found.start() if found else -1
 
 
 def _is_word(text: str, start: int, end: int) -> bool:
@@ -79,9 +136,9 @@ def _joins(both: str) -> bool:
 def placed(names: Sequence[str], text: str) -> list[Place | None]:
     """Where each of several names stands: the longest chooses first, so that `HDFC` is not found in `HDFC Bank`."""
     found: list[Place | None] = [None] * len(names)
-    taken: list[Place] = []
+    searched, taken = _Searched(text), list[Place]()
     for at in sorted(range(len(names)), key=lambda at: -len(names[at])):
-        found[at] = spot = place(names[at], text, taken)
+        found[at] = spot = searched.place(names[at], taken)
         if spot is not None:
             taken.append(spot)
     return found

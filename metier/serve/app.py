@@ -24,6 +24,7 @@ from metier.serve.schema import (
     answer,
     chosen,
     documents,
+    names,
 )
 from metier.serve.service import Service
 
@@ -92,7 +93,9 @@ def api(service: Service) -> APIRouter:
     async def predicted(request: Request, run: ServedRun, asked: ManyTexts | OneText) -> dict[str, Any]:
         if run.loaded:
             chosen(asked.heads, list(run.heads))
-        found = await while_connected(request, run, documents(asked, limits))
+        # Names are looked for in a thread: many of them in long texts take a while, and others are answered meanwhile.
+        texts = await asyncio.to_thread(documents, asked, limits) if names(asked) else documents(asked, limits)
+        found = await while_connected(request, run, texts)
         heads = chosen(asked.heads, list(found.heads))  # of the model that answered: it may be a newer one
         return {
             "run": found.version,

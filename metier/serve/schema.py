@@ -152,9 +152,19 @@ class ProblemDocument(BaseModel):
     errors: list[dict[str, str]] | None = None
 
 
+def _items(request: ManyTexts | OneText) -> list[str | Pair]:
+    return request.texts if isinstance(request, ManyTexts) else [request.text]
+
+
+def names(request: ManyTexts | OneText) -> int:
+    """How many names are to be looked for in the texts of a request."""
+    items = (item for item in _items(request) if isinstance(item, Pair))
+    return sum(isinstance(one, str) for item in items for one in item.mentions or ())
+
+
 def documents(request: ManyTexts | OneText, limits: Limits) -> list[Document]:
     """The texts of a request. Raises `Problem` 422 where there are too many, or one is too long."""
-    items = request.texts if isinstance(request, ManyTexts) else [request.text]
+    items = _items(request)
     if len(items) > limits.texts:
         raise Problem(422, f"There are {len(items)} texts; a request may hold {limits.texts}.")
     found, errors = [], []
@@ -163,6 +173,7 @@ def documents(request: ManyTexts | OneText, limits: Limits) -> list[Document]:
         place = f"texts[{index}]" if isinstance(request, ManyTexts) else "text"
         if max(len(text), len(pair or "")) > limits.characters:
             errors.append({"at": place, "message": f"longer than {limits.characters} characters"})
+            continue
         mentions = None if isinstance(item, str) else item.mentions
         places = None if mentions is None else tuple(stretches([_named(one) for one in mentions], text))
         found.append(Document(text, pair, id=str(index), mentions=places))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +25,9 @@ from metier.types import Document, Example, Span
         ("招商银行", "招商银行净利润增长", "招商银行"),
         ("gold", "Marigold, Gold", "Gold"),
         ("tech", "Biotech soars", "tech"),
+        ("ai", "said " * 20 + "AI, chain", "AI"),
+        ("TATA  Steel", "TATA" + " tata" * 20 + "\n steel", "tata\n steel"),
+        ("i Bank", "\u0130stanbul  I  Bank", "I  Bank"),
     ],
 )
 def test_where_a_name_stands(name, text, found):
@@ -130,3 +135,19 @@ def test_mentions_move_with_the_text():
     moved = edited(example, [Edit(0, 4, "Very bright"), Edit(10, 16, "")])
     assert moved.document.text == "Very bright Gold "
     assert moved.document.mentions == ((12, 16),) and moved.targets["mood"] == (Span(12, 16, "up", "Gold"),)
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["a"] * 64, "a " * 10_000),
+        (["a" * count for count in range(1, 65)], "a" * 20_000),
+        (["a a " * 100 + f"b{at}" for at in range(64)], "a a\n" * 5_000),
+        (["a " * 9_999, *["a"] * 63], "a " * 10_000),
+    ],
+)
+def test_many_names_in_a_long_text_cost_little(names, text):
+    start = time.process_time()
+    found = mentions.placed(names, text)
+    assert time.process_time() - start < 1.5
+    assert all(spot is None or text[slice(*spot)] == name.strip() for name, spot in zip(names, found, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from serving import client_of
 from standin import ABOUT, Standin
 
-from metier.serve import Limits, Settings
+from metier.serve import Limits, Settings, schema
 from metier.serve.schema import ManyTexts, OneText, answer, documents, plain
 from metier.types import Prediction, Span
 
@@ -56,6 +57,31 @@ def test_what_is_asked_about():
     assert len(found) == 2
     wrong = run(ask({"text": {"text": text, "mentions": [{"start": -1, "end": 3}]}}))
     assert wrong.status_code == 422 and wrong.json()["errors"][0]["at"] == "text.mentions[0].start"
+
+
+def test_names_are_looked_for_while_others_are_answered(monkeypatch):
+    found = []
+
+    async def both():
+        async with client_of() as client:
+            slow = asyncio.ensure_future(
+                client.post("/v1/predict", json={"text": {"text": "Nokia", "mentions": ["Nokia"]}})
+            )
+            while not found:
+                await asyncio.sleep(0.01)
+            quick = await client.get("/healthz")
+            goes_on.set()
+            return quick, await slow
+
+    def stretches(names, text):
+        found.append(names)
+        assert goes_on.wait(5), "nobody else was answered"
+        return [(0, 5)]
+
+    goes_on = threading.Event()
+    monkeypatch.setattr(schema, "stretches", stretches)
+    quick, slow = run(both())
+    assert quick.status_code == slow.status_code == 200 and found == [["Nokia"]]
 
 
 def test_only_the_heads_that_were_asked_for():
