@@ -76,6 +76,20 @@ def test_a_mistake_is_said_once():
         Recipe.parse({"heads": HEADS, "train": {"metric": "x"}}, "flags")
 
 
+def test_a_place_in_a_list_and_a_head_are_named():
+    """Places are counted from 1; a validator that names no key is told where it stands."""
+    heads = HEADS | {"b": {"column": "b", "text": ["c"]}}
+    with pytest.raises(RecipeError) as raised:
+        Recipe.parse({"data": {"text": ["a", 3]}, "heads": heads, "race": {"budget": "soon"}}, "r.toml")
+    for piece in (
+        "data.text[2]: ",
+        "(found 3)",
+        "heads.b: the head of 'b' has text",
+        "race.budget: 'soon' is no length",
+    ):
+        assert piece in str(raised.value)
+
+
 @pytest.mark.parametrize("part", [{"epochs": float("nan")}, {"weight_decay": float("inf")}])
 def test_numbers_are_finite(part):
     with pytest.raises(RecipeError, match=rf"^flags: train\.{next(iter(part))}: .*finite number \(found (nan|inf)\)$"):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,8 +36,23 @@ class _Refused(BackboneError):
     """A server does not take a request as it is."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What is asked of an answer: tokens at most, where it stops, log-probabilities, and until when it is waited for
+    (seconds of `time.monotonic`)."""
+
+    tokens: int
+    stop: tuple[str, ...] = ()
+    numbers: bool = False
+    end: float = inf
+
+
+LABEL = _Wish(32, ("\n",), numbers=True)
+
+
 class Endpoint:
-    """Asks an OpenAI-compatible server for one of the labels (vLLM, llama.cpp, Ollama and others speak its protocol).
+    """Asks an OpenAI-compatible server (vLLM, llama.cpp, Ollama and others speak its protocol): for one of the labels,
+    or for what it has to say.
 
     `/chat/completions` is asked, and `/completions` where the server does not have the first. Log-probabilities are
     used where the server gives them. An answer that is no label is no answer.
@@ -44,14 +61,19 @@ class Endpoint:
         address: `http://127.0.0.1:8080/v1`.
         model: the name of the model there.
         key: the environment variable with the key, which is read when it is needed and never kept.
+        table: of the settings that it comes from, for messages.
     """
 
-    def __init__(self, address: str, model: str, key: str = "OPENAI_API_KEY") -> None:
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+    def __init__(self, address: str, model: str, key: str = "OPENAI_API_KEY", table: str = "prompt") -> None:
+        try:
+            parts = urlsplit(address)
+            fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # a port that is none, half an IPv6 address
+            fine = False
+        if not fine or parts.username or parts.password:
             raise RecipeError(
-                "prompt.endpoint is no address of a generator.",
-                expected="http://HOST:PORT/v1 without a user or a key; the key is in the variable prompt.api_key_env",
+                f"{table}.endpoint is no address of a generator.",
+                expected=f"http://HOST:PORT/v1 without a user or a key; the key is in the variable {table}.api_key_env",
             )
         self.address, self.model, self.key = address.rstrip("/"), model, key
         self.place = parts.netloc
@@ -72,72 +94,122 @@ class Endpoint:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return np.stack(list(pool.map(lambda question: self._ask(wording, question), questions)))
 
+    def say(self, text: str, *, tokens: int = 1_024, seconds: float = TIMEOUT) -> str:
+        """What the model says to a text, at temperature 0.
+
+        Args:
+            text: the question.
+            tokens: of the answer, at most.
+            seconds: after which nothing more is waited for, further tries and pauses between them included.
+
+        Raises:
+            BackboneError: where the server does not answer, or not in time.
+        """
+        return self._answer(text, _Wish(tokens, end=time.monotonic() + seconds))[0]
+
     def _ask(self, wording: Wording, question: Question) -> np.ndarray:
-        text = prompt(wording, question)
-        common = {"model": self.model, "temperature": 0, "max_tokens": 32}
+        return _read(wording, *self._answer(prompt(wording, question), LABEL))
+
+    def _answer(self, text: str, wish: _Wish) -> tuple[str, dict[str, float]]:
+        """An answer, and the log-probabilities of what its first token might have been, where the server gives any."""
+        common = {"model": self.model, "temperature": 0, "max_tokens": wish.tokens}
         if self.chat:
             talk = {**common, "messages": [{"role": "user", "content": text}]}
-            found = self._numbered("/chat/completions", talk, {"logprobs": True, "top_logprobs": TOP})
+            found = self._numbered("/chat/completions", talk, {"logprobs": True, "top_logprobs": TOP}, wish)
             if found is not None:
-                return _read(wording, *_chat(found))
+                return self._understood(_chat, found)
             self.chat = False
-        found = self._numbered("/completions", {**common, "prompt": text, "stop": ["\n"]}, {"logprobs": 5})
+        plain = {**common, "prompt": text, **({"stop": list(wish.stop)} if wish.stop else {})}
+        found = self._numbered("/completions", plain, {"logprobs": 5}, wish)
         if found is None:
             raise BackboneError(
                 f"The generator at {self.place} knows neither /chat/completions nor /completions.",
                 expected="the address of an OpenAI-compatible server, which mostly ends in /v1",
             )
-        return _read(wording, *_completion(found))
+        return self._understood(_completion, found)
 
-    def _numbered(self, path: str, content: Mapping[str, Any], numbers: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _understood(
+        self, read: Callable[[Mapping[str, Any]], tuple[str, dict[str, float]]], found: Mapping[str, Any]
+    ) -> tuple[str, dict[str, float]]:
+        try:
+            return read(found)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            raise self._no_answer() from None
+
+    def _no_answer(self) -> BackboneError:
+        return BackboneError(f"The generator at {self.place} sent what is no answer.", expected="JSON with 'choices'")
+
+    def _numbered(
+        self, path: str, content: Mapping[str, Any], numbers: Mapping[str, Any], wish: _Wish
+    ) -> dict[str, Any] | None:
         """As `_send`, with a wish for log-probabilities as long as the server does not refuse it."""
-        if self.numbers:
+        if self.numbers and wish.numbers:
             try:
-                return self._send(path, {**content, **numbers})
+                return self._send(path, {**content, **numbers}, wish.end)
             except _Refused:
-                found = self._send(path, content)  # raises where something else is wrong
+                found = self._send(path, content, wish.end)  # raises where something else is wrong
                 self.numbers = False
                 return found
-        return self._send(path, content)
+        return self._send(path, content, wish.end)
 
-    def _send(self, path: str, content: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _send(self, path: str, content: Mapping[str, Any], end: float = inf) -> dict[str, Any] | None:
         """The answer to a request; `None` where the server has no such path."""
         for turn in range(TRIES):
-            status, body, wait = self._post(path, content)
+            status, body, wait = self._post(path, content, end)
             if status == 200:
-                return _parsed(body, self.place)
+                return self._parsed(body)
             if status in (404, 405):
                 return None
             if status not in (0, 408, 409, 429) and status < 500:
                 break
-            if turn + 1 < TRIES:
-                time.sleep(min(LONGEST_PAUSE, max(wait, PAUSE * 2**turn)))
-        said = f"answered with the status {status}" if status else "does not answer"
+            pause = min(LONGEST_PAUSE, max(wait, PAUSE * 2**turn))
+            if turn + 1 == TRIES or time.monotonic() + pause >= end:
+                break
+            time.sleep(pause)
+        in_time = " in time" if time.monotonic() >= end else ""
+        said = f"answered with the status {status}" if status else f"does not answer{in_time}"
         hint = f"put its key into the environment variable {self.key}" if status in (401, 403) else "see its log"
         kind = _Refused if status in (400, 422) else BackboneError
         raise kind(f"The generator at {self.place} {said}.", hint=hint)
 
-    def _post(self, path: str, content: Mapping[str, Any]) -> tuple[int, bytes, float]:
-        """Status (0: none), body and the seconds that the server asks to be left alone for."""
+    def _post(self, path: str, content: Mapping[str, Any], end: float) -> tuple[int, bytes, float]:
+        """Status (0: none in time), body and the seconds that the server asks to be left alone for."""
         try:
             import httpx
         except ImportError:
             raise MissingExtra("httpx", "train") from None
-        key = os.environ.get(self.key, "") if self.key else ""
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        left = min(TIMEOUT, end - time.monotonic())
+        if left <= 0:
+            return 0, b"", 0.0
         try:
             with httpx.stream(
-                "POST", self.address + path, json=dict(content), headers=headers, timeout=TIMEOUT
+                "POST", self.address + path, json=dict(content), headers=self._headers(), timeout=left
             ) as response:
                 body = b""
                 for chunk in response.iter_bytes():
                     body += chunk
                     if len(body) > LIMIT:
                         raise BackboneError(f"The generator at {self.place} sent more than {LIMIT:,} bytes.")
+                    if time.monotonic() > end:
+                        return 0, b"", 0.0
                 wait = response.headers.get("retry-after", "")
-                return response.status_code, body, float(wait) if wait.isdigit() else 0.0
+                return response.status_code, body, float(wait) if wait.isdecimal() else 0.0
         except httpx.HTTPError:
             return 0, b"", 0.0
+
+    def _headers(self) -> dict[str, str]:
+        key = os.environ.get(self.key, "") if self.key else ""
+        if not key.isascii():
+            raise BackboneError(f"The environment variable {self.key} holds no key.", expected="ASCII characters")
+        return {"Authorization": f"Bearer {key}"} if key else {}
+
+    def _parsed(self, body: bytes) -> dict[str, Any]:
+        try:
+            found = json.loads(body)
+            found["choices"][0]
+        except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+            raise self._no_answer() from None
+        return dict(found)
 
 
 def prompt(wording: Wording, question: Question) -> str:
@@ -146,17 +218,6 @@ def prompt(wording: Wording, question: Question) -> str:
     parts = [wording.instruction] if wording.instruction else []
     parts += [wording.shown(*shot) for shot in question.shots]
     return "\n\n".join([*parts, (before + question.text + between).rstrip(" ")])
-
-
-def _parsed(body: bytes, place: str) -> dict[str, Any]:
-    try:
-        found = json.loads(body)
-        found["choices"][0]
-    except (ValueError, KeyError, IndexError, TypeError):
-        raise BackboneError(
-            f"The generator at {place} sent what is no answer.", expected="JSON with 'choices'"
-        ) from None
-    return dict(found)
 
 
 def _chat(found: Mapping[str, Any]) -> tuple[str, dict[str, float]]:

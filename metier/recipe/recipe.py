@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import tomli_w
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from metier.errors import RecipeError, nearest
+from metier.errors import RecipeError
+from metier.recipe.mistakes import fill
 from metier.recipe.parts import (
     AdapterPart,
     AugmentPart,
@@ -61,11 +61,7 @@ class Recipe(Part):
     @classmethod
     def parse(cls, values: dict[str, Any], source: str = "recipe") -> Recipe:
         """A recipe from nested tables. Raises one `RecipeError` that names every mistake in it."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            lines = [_explain(dict(item)) for item in error.errors()]
-            raise RecipeError(f"{source}: " + "; ".join(lines)) from None
+        return fill(cls, values, source)
 
     @classmethod
     def read(cls, path: str | Path) -> Recipe:
@@ -122,24 +118,3 @@ def read_tables(path: str | Path) -> dict[str, Any]:
         raise RecipeError(f"{path} cannot be read: {error.strerror}.", expected="a recipe in TOML") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not TOML: {error}.") from None
-
-
-def _explain(item: dict[str, Any]) -> str:
-    """One mistake that pydantic found, in words."""
-    where = [str(step) for step in item["loc"]]
-    if item["type"] == "extra_forbidden":
-        part = Recipe
-        for step in where[:-1]:
-            annotation = part.model_fields[step].annotation if step in part.model_fields else None
-            part = annotation if isinstance(annotation, type) and issubclass(annotation, Part) else HeadPart  # type: ignore[assignment]
-        return f"unknown key {'.'.join(where)!r}.{nearest(where[-1], part.model_fields)}"
-    if item["type"] == "missing":
-        return f"{'.'.join(where)!r} is missing"
-    if item["type"] == "value_error":  # from a validator of ours, whose words name the key; its input is a whole table
-        return str(item["msg"]).removeprefix("Value error, ")
-    if isinstance(item["input"], dict) and {"low", "high", "choice"} & item["input"].keys():
-        return f"{'.'.join(where)} is a range, which only `metier search` fits"
-    found = "" if isinstance(item["input"], dict) else f" (found {item['input']!r:.80})"
-    if item["type"] == "literal_error":
-        found += nearest(str(item["input"]), re.findall(r"'([^']+)'", str(item["ctx"]["expected"])))
-    return f"{'.'.join(where) or 'recipe'}: {item['msg']}{found}"

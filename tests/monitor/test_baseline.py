@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metier.apps.monitor.detection.baseline import DAY, Baseline, Calendar, quantiles
@@ -97,7 +97,6 @@ def test_calendars_that_cannot_be_say_so() -> None:
         Calendar(trading=frozenset({1, 9}))
 
 
-@settings(deadline=None)  # the first call imports scipy
 @given(st.floats(0.001, 300), st.floats(1.02, 10), st.sampled_from([0.025, 0.5, 0.975]))
 def test_quantiles_are_those_of_the_negative_binomial(mean: float, over: float, share: float) -> None:
     from scipy.stats import nbinom

@@ -28,8 +28,14 @@ def test_every_mistake_is_told(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         MonitorSettings.parse(values)
     said = str(caught.value)
-    for part in ("false_alarm", "false_alarms", "topics", "colour", "needs url"):
+    known = ("unknown key 'false_alarm'. Did you mean 'false_alarms'?", "'heads.topics'", "'sources[2].colour'")
+    for part in (*known, "sources[1]: a source of the kind feed needs url"):
         assert part in said
+
+
+def test_values_which_may_be_secrets_are_not_repeated() -> None:
+    with pytest.raises(RecipeError, match=r"^settings: sources\[1\]\.url: Input should be a valid string$"):
+        MonitorSettings.parse({"run": "r", "sources": [{"kind": "feed", "url": ["https://me:secret@x/"]}]})
 
 
 @pytest.mark.parametrize(

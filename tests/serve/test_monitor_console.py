@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from monitored import PASSWORD, SCRIPT
 from serving import served
+from visits import visit
 
 from metier.serve.monitor.phrases import PHRASES, say
 from metier.store import alerts, audit, interactions, people, ticks
@@ -31,29 +32,15 @@ def site(filled, tmp_path_factory):
 
 
 @contextmanager
-def visit(browser, site, path="/", *, who="analyst-1", language="en", width=1280, **context):
-    """A page after the log-in, whose every request goes to the server, and whose console stays silent."""
-    asked, complaints = [], []
-    opened = browser.new_context(
-        viewport={"width": width, "height": 844}, locale=LOCALES[language], timezone_id=ZONES[language], **context
-    )
-    try:
-        page = opened.new_page()
-        page.set_default_timeout(20_000)
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None)
-        page.goto(site.url + path)
+def logged_in(browser, site, path="/", *, who="analyst-1", language="en", **context):
+    """A page after the log-in."""
+    place = {"locale": LOCALES[language], "timezone_id": ZONES[language]}
+    with visit(browser, site, path, wait="input", **place, **context) as page:
         page.get_by_label(say("name", language)).fill(who)
         page.get_by_label(say("password", language), exact=True).fill(PASSWORD)
         page.keyboard.press("Enter")
         drawn(page)
         yield page
-        assert [url for url in asked if not url.startswith((site.url, "data:", "blob:"))] == []
-        assert complaints == []
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing is wider than the screen"
-    finally:
-        opened.close()
 
 
 def drawn(page):
@@ -85,7 +72,7 @@ def firing(site, topic, company):
 )
 def test_the_surge_is_seen_acknowledged_and_called_false(browser, site, language, width, topic, company, shown):
     alert = firing(site, topic, company)
-    with visit(browser, site, language=language, width=width) as page:
+    with logged_in(browser, site, language=language, width=width) as page:
         card = page.locator(".c-alert", has_text=shown).first
         assert say("critical", language) in card.inner_text()
         card.get_by_role("link", name=shown).click()
@@ -112,7 +99,7 @@ def test_the_surge_is_seen_acknowledged_and_called_false(browser, site, language
 
 @pytest.mark.browser
 def test_a_stored_script_is_text(browser, site):
-    with visit(browser, site, "/stories/scripted", width=390) as page:
+    with logged_in(browser, site, "/stories/scripted", width=390) as page:
         assert page.get_by_role("heading", level=1).inner_text() == SCRIPT
         assert page.title() == "Story · Metier"
         assert page.locator("a[href^='javascript']").count() == 0
@@ -128,7 +115,7 @@ def test_a_stored_script_is_text(browser, site):
 
 @pytest.mark.browser
 def test_a_new_alert_appears_without_a_reload(browser, site):
-    with visit(browser, site, "/alerts?state=firing") as page:
+    with logged_in(browser, site, "/alerts?state=firing") as page:
         before = page.locator(".c-alert").count()
         fresh = replace(firing(site, "*", "*"), id="fresh", topic="earnings", since=1_742_140_000.0)
         with site.store.write() as connection:
@@ -144,12 +131,12 @@ def test_a_new_alert_appears_without_a_reload(browser, site):
 @pytest.mark.browser
 def test_a_viewer_looks_and_changes_nothing(browser, site):
     alert = firing(site, "*", "*")
-    with visit(browser, site, f"/alerts/{alert.id}", who="viewer-1") as page:
+    with logged_in(browser, site, f"/alerts/{alert.id}", who="viewer-1") as page:
         page.locator("svg.chart:visible").wait_for()
         for name in ("acknowledge", "is_false", "snooze", "assign"):
             assert button(page, name).count() == 0
         assert page.get_by_role("link", name="People").count() == 0
-    with visit(browser, site, "/", who="viewer-1") as page:
+    with logged_in(browser, site, "/", who="viewer-1") as page:
         for path, status in (("/people", 403), ("/review", 403), ("/alerts/none", 404), ("/stories/none", 404)):
             assert page.request.get(site.url + path).status == status
 
@@ -158,7 +145,7 @@ def test_a_viewer_looks_and_changes_nothing(browser, site):
 def test_who_is_shut_out_stands_before_the_door(browser, site):
     with site.store.write() as connection:
         people.add(connection, "leaver", "analyst", PASSWORD, 0.0)
-    with visit(browser, site, "/alerts?state=firing", who="leaver") as page:
+    with logged_in(browser, site, "/alerts?state=firing", who="leaver") as page:
         with site.store.write() as connection:
             people.change(connection, "leaver", active=False)
         page.get_by_label("Password").wait_for()
@@ -168,7 +155,7 @@ def test_who_is_shut_out_stands_before_the_door(browser, site):
 @pytest.mark.browser
 def test_an_alert_is_assigned_kept_quiet_and_silenced(browser, site):
     alert = firing(site, "*", "*")
-    with visit(browser, site, f"/alerts/{alert.id}") as page:
+    with logged_in(browser, site, f"/alerts/{alert.id}") as page:
         button(page, "assign").click()
         page.get_by_text("owner analyst-1").wait_for()
         button(page, "snooze").click()
@@ -184,7 +171,7 @@ def test_an_alert_is_assigned_kept_quiet_and_silenced(browser, site):
 
 @pytest.mark.browser
 def test_corrections_and_missed_events_are_kept_for_training(browser, site):
-    with visit(browser, site, "/stories/after", language="zh", width=390) as page:
+    with logged_in(browser, site, "/stories/after", language="zh", width=390) as page:
         page.get_by_label("正确内容").fill("positive")
         button(page, "send_correction", "zh").click()
         told(page, "已记录")
@@ -205,7 +192,7 @@ def test_corrections_and_missed_events_are_kept_for_training(browser, site):
 
 @pytest.mark.browser
 def test_watchlists_and_the_search(browser, site):
-    with visit(browser, site, "/companies") as page:
+    with logged_in(browser, site, "/companies") as page:
         page.get_by_label("Search for a company").fill("vantis")
         page.keyboard.press("Enter")
         page.get_by_role("link", name="Vantis Telecom").click()
@@ -225,7 +212,7 @@ def test_watchlists_and_the_search(browser, site):
 
 @pytest.mark.browser
 def test_an_admin_lets_people_in_and_mends_what_was_set_aside(browser, site):
-    with visit(browser, site, "/people", who="admin-1") as page:
+    with logged_in(browser, site, "/people", who="admin-1") as page:
         page.get_by_label("Name", exact=True).fill("Grace")
         page.get_by_label("First password").fill(PASSWORD)
         button(page, "add_person").click()
@@ -238,14 +225,14 @@ def test_an_admin_lets_people_in_and_mends_what_was_set_aside(browser, site):
         page.get_by_label("Content of number 1").fill('{"id": "mended", "text": "whole"}')
         page.get_by_role("button", name="Replay number 1").click()
         told(page, "It was sent through again.")
-    with visit(browser, site, who="Grace") as page:
+    with logged_in(browser, site, who="Grace") as page:
         page.get_by_role("button", name="Log out").click()
         page.get_by_role("heading", name="Log in").wait_for()
 
 
 @pytest.mark.browser
 def test_the_keyboard_reaches_everything_and_the_eye_sees_where(browser, site):
-    with visit(browser, site, "/alerts") as page:
+    with logged_in(browser, site, "/alerts") as page:
         page.reload()
         drawn(page)
         page.keyboard.press("Tab")
@@ -264,7 +251,7 @@ def test_the_keyboard_reaches_everything_and_the_eye_sees_where(browser, site):
 
 @pytest.mark.browser
 def test_language_and_colours_change(browser, site):
-    with visit(browser, site, color_scheme="dark") as page:
+    with logged_in(browser, site, color_scheme="dark") as page:
         page.locator("body.body--dark").wait_for()
         page.get_by_role("button", name="Colours follow the system").click()
         page.locator("body.body--light").wait_for()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 
 import httpx
 import pytest
 from serving import served
+from visits import visit
 
 from metier.serve.words import WORDS, preferred, word
 
@@ -16,27 +16,6 @@ from metier.serve.words import WORDS, preferred, word
 def site():
     with served("--page", "--limit", "characters=300") as one:
         yield one
-
-
-@contextmanager
-def visit(browser, site, *, width=1280, wait="textarea", **context):
-    """A page whose every request goes to the server, and whose console stays silent."""
-    asked, complaints = [], []
-    opened = browser.new_context(viewport={"width": width, "height": 844}, **context)
-    try:
-        page = opened.new_page()
-        page.set_default_timeout(15_000)
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None)
-        page.goto(site.url)
-        page.locator(wait).first.wait_for()
-        yield page
-        assert [url for url in asked if not url.startswith((site.url, "data:", "blob:"))] == []
-        assert complaints == []
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing is wider than the screen"
-    finally:
-        opened.close()
 
 
 def predict(page, text):

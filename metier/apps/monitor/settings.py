@@ -5,11 +5,11 @@ from __future__ import annotations
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from metier.apps.monitor.alerts.routes import AlertsPart, Length, Part, Words, explain
+from metier.apps.monitor.alerts.routes import AlertsPart, Length, Part, Words
 from metier.apps.monitor.counting import Voices
 from metier.apps.monitor.detection.baseline import Calendar
 from metier.apps.monitor.detection.budget import Budget
@@ -19,6 +19,7 @@ from metier.apps.monitor.stories.assign import StorySettings
 from metier.apps.monitor.understand import Heads
 from metier.apps.monitor.zones import zone_of
 from metier.errors import RecipeError
+from metier.recipe.mistakes import fill
 
 Share = Annotated[float, Field(ge=0, le=1)]
 STORIES = StorySettings()
@@ -155,6 +156,33 @@ class RetentionPart(Part):
     """The age of documents and all that hangs on them; counts and what alerts rest on stay."""
 
 
+class GeneratorPart(Part):
+    """The table `[generator]`: who writes the summaries of briefs. Nobody, unless it is set."""
+
+    endpoint: str
+    """Of a server that speaks OpenAI's protocol, such as `http://127.0.0.1:8080/v1`."""
+    model: Annotated[str, Field(min_length=1)]
+    """Its name there."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """The environment variable that holds the key, which is read when a request is sent."""
+    timeout: Annotated[Length, Field(gt=0, le=300)] = 20.0
+    """Seconds that a brief waits for its summary."""
+
+    @model_validator(mode="after")
+    def _an_address(self) -> Self:
+        try:
+            self.generator()
+        except RecipeError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def generator(self) -> Endpoint:
+        """As summaries ask it."""
+        from metier.models.generator import Endpoint
+
+        return Endpoint(self.endpoint, self.model, self.api_key_env, "generator")
+
+
 class MonitorSettings(Part):
     """The whole of `monitor.toml`."""
 
@@ -182,6 +210,7 @@ class MonitorSettings(Part):
     calendar: CalendarPart = CalendarPart()
     alerts: AlertsPart = AlertsPart()
     retention: RetentionPart = RetentionPart()
+    generator: GeneratorPart | None = None
 
     @model_validator(mode="after")
     def _sane(self) -> Self:
@@ -205,10 +234,7 @@ class MonitorSettings(Part):
     @classmethod
     def parse(cls, values: dict[str, Any], source: str = "settings") -> MonitorSettings:
         """From tables. Raises one `RecipeError` that names every mistake."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise RecipeError(f"{source}: " + "; ".join(explain(error, cls, ""))) from None
+        return fill(cls, values, source)
 
     @classmethod
     def read(cls, path: str | Path) -> MonitorSettings:

@@ -15,7 +15,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -28,6 +27,7 @@ from metier.apps.monitor.alerts.matchers import NAME, Matcher, parse
 from metier.apps.monitor.alerts.severity import Scale
 from metier.apps.monitor.zones import zone_of
 from metier.errors import RecipeError, nearest
+from metier.recipe.mistakes import fill
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0, "y": 31_536_000.0}
 ALL_LABELS = "..."
@@ -272,10 +272,7 @@ class AlertsPart(Part):
     @classmethod
     def read(cls, values: dict[str, Any], source: str = "settings") -> AlertsPart:
         """The part out of the table `[alerts]`. Raises one `RecipeError` that names every mistake in it."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise RecipeError(f"{source}: " + "; ".join(explain(error, cls, "alerts"))) from None
+        return fill(cls, values, source, "alerts")
 
     def rules(self) -> Rules:
         """How alerts live."""
@@ -297,48 +294,6 @@ class AlertsPart(Part):
             silences,
             self.external_url,
         )
-
-
-def explain(error: ValidationError, root: type[BaseModel], where: str) -> list[str]:
-    """Every mistake in words, with the nearest known key for one that is unknown. No value is shown that may be secret.
-
-    Args:
-        error: what pydantic found.
-        root: the class that was filled.
-        where: the name of its table.
-    """
-    return [_said(dict(item), root, where) for item in error.errors(include_input=False)]
-
-
-def _said(item: dict[str, Any], root: type[BaseModel], where: str) -> str:
-    steps = [where, *(str(step) if isinstance(step, str) else f"[{step + 1}]" for step in item["loc"])]
-    name = ".".join(steps).replace(".[", "[")
-    if item["type"] == "extra_forbidden":
-        fields = _class_at(root, item["loc"][:-1]).model_fields
-        known = [field.alias or key for key, field in fields.items()]
-        return f"unknown key {name!r}.{nearest(str(item['loc'][-1]), known)}"
-    if item["type"] == "missing":
-        return f"{name!r} is missing"
-    return f"{name}: {str(item['msg']).removeprefix('Value error, ')}"
-
-
-def _class_at(root: type[BaseModel], steps: tuple[Any, ...]) -> type[BaseModel]:
-    """The class of the table that a path leads to."""
-    found = root
-    for step in steps:
-        for key, field in found.model_fields.items():
-            if step in (key, field.alias):
-                found = next(_classes(field.annotation), found)
-                break
-    return found
-
-
-def _classes(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The tables in an annotation."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in typing.get_args(annotation):
-        yield from _classes(inner)
 
 
 def _unknown(kind: str, names: list[str], parts: tuple[Any, ...] | None) -> Iterator[str]:
