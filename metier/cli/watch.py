@@ -297,7 +297,7 @@ class _Shown:
 
 def _moment(text: str | None, zone: str, standard: str) -> float:
     from metier.apps.monitor.published import written
-    from metier.apps.monitor.zones import zone_of
+    from metier.apps.zones import zone_of
 
     if text is None:
         return float(standard)

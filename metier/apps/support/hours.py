@@ -40,7 +40,7 @@ class Hours:
         days: dict[int, Sequence[tuple[int, int]]] = {}
         for key, spans in written.items():
             found = [_span(one.strip(), key) for one in spans.split(",") if one.strip()]
-            days.update({day: found for day in _days(key)})
+            days.update(dict.fromkeys(_days(key), found))
         every = {day: [(0, 1440)] for day in range(7)}
         return cls(zone, days if written else every, frozenset(holidays))
 
