@@ -8,20 +8,32 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 WORDS = {
-    "card": "card cards visa mastercard amex unionpay maestro 卡号 银行卡 信用卡 借记卡 储蓄卡 银联 工资卡",
-    "account": "account accounts acct a/c acc iban bic routing sort_code sort-code kontonummer konto 账号 帐号 账户 帐户 户头 存折",
-    "phone": "phone phones telephone tel mobile cell cellphone handy whatsapp fax landline call call_me text_me ring_me "
-    "reach_me contact_me reached contact_number my_number_is telefon rufnummer 电话 手机 手机号 "
-    "座机 联系方式 致电 传真 拨打 打给我 联系我 热线",
-    "id": "ssn social_security social_security_number national_insurance ni_number nino identity id_card id_number id_no "
-    "tax_id 身份证 证件号 证件号码 身份证号 公民身份号码",
-    "passport": "passport passports 护照",
-    "code": "order orders tracking track reference ref invoice ticket case booking reservation confirmation serial sku "
-    "product products model item part code voucher coupon transaction receipt barcode isbn ean upc version firmware imei "
-    "parcel shipment package policy po rma amount total price balance batch lot article customer_number member "
-    "订单 订单号 单号 运单 快递 物流 流水号 工单 编号 型号 货号 序列号 条形码 条码 发票 验证码 交易 金额 版本 邮编 "
-    "余额 总价 价格 优惠券 券码 产品 商品 批次 代码 保单 会员号 客户号 兑换码 取件码 口令",
-}  # fmt: skip
+    "card": ("card cards visa mastercard amex unionpay maestro 卡号 银行卡 信用卡 借记卡 储蓄卡 银联 工资卡"),
+    "account": (
+        "account accounts acct a/c acc iban bic routing sort_code sort-code kontonummer konto "
+        "账号 帐号 账户 帐户 户头 存折"
+    ),
+    "phone": (
+        "phone phones telephone tel mobile cell cellphone handy whatsapp fax landline call call_me text_me "
+        "ring_me reach_me contact_me reached contact_number my_number_is telefon rufnummer "
+        "电话 手机 手机号 座机 联系方式 致电 传真 拨打 打给我 联系我 热线"
+    ),
+    "id": (
+        "ssn social_security social_security_number national_insurance ni_number nino identity id_card "
+        "id_number id_no tax_id "
+        "身份证 证件号 证件号码 身份证号 身份证号码 公民身份号码"
+    ),
+    "passport": ("passport passports 护照"),
+    "code": (
+        "order orders tracking track reference ref invoice ticket case booking reservation confirmation "
+        "serial sku product products model item part code voucher coupon transaction receipt barcode isbn ean "
+        "upc version firmware imei parcel shipment package policy po rma amount total price balance batch lot "
+        "article customer_number member "
+        "订单 订单号 单号 运单 快递 物流 流水号 工单 编号 型号 货号 序列号 条形码 条码 发票 "
+        "验证码 交易 金额 版本 邮编 余额 总价 价格 优惠券 券码 产品 商品 批次 代码 保单 会员号 "
+        "客户号 兑换码 取件码 口令"
+    ),
+}
 NEAR = 40
 """Characters between a word and the number that it speaks of, at most."""
 _kinds = {word.replace("_", " "): kind for kind, words in WORDS.items() for word in words.split()}
@@ -58,11 +70,10 @@ class Cues:
         at = bisect_right(self.ends, start) - 1
         if at < 0 or start - self.ends[at] > NEAR:
             return "", False
-        if _break.search(self.text, self.ends[at], start):
-            # "Card no. 4111": a stop that belongs to the word before it
-            if not _glue.fullmatch(self.text, self.ends[at], start):
-                return "", False
-        return self.kinds[at], _glue.fullmatch(self.text, self.ends[at], start) is not None
+        glued = _glue.fullmatch(self.text, self.ends[at], start) is not None  # with the stop of "card no."
+        if not glued and _break.search(self.text, self.ends[at], start):
+            return "", False
+        return self.kinds[at], glued
 
     def after(self, end: int) -> str:
         """The kind of the word that follows a number directly, as in `12345678 is my account`; `""` for none."""

@@ -47,17 +47,15 @@ def find(text: str, languages: Sequence[str] | None = None, rules: Rules = RULES
         spans += [*fresh, *again]
         if not _worth_it.search(rest):
             break
-    return tuple(
-        Found(*view.original(start, end), kind, value) for start, end, kind, value in sorted(spans)
-    )
+    return tuple(Found(*view.original(start, end), kind, value) for start, end, kind, value in sorted(spans))
 
 
 def mask(text: str, languages: Sequence[str] | None = None, rules: Rules = RULES) -> Masked:
     """A text with tokens in place of its private data; see `find`.
 
-    The first value of a kind is `[card]`, the next other one `[card 2]`; equal values have equal tokens, and tokens that
-    the text holds already are not given again. What was masked stands nowhere in the masked text, and masking that
-    changes nothing.
+    The first value of a kind is `[card]`, the next other one `[card 2]`; equal values have equal tokens, and tokens
+    that the text holds already are not given again. What was masked stands nowhere in the masked text, and masking
+    that changes nothing.
     """
     found = find(text, languages, rules)
     if not found:
@@ -161,8 +159,8 @@ def _echoes(rest: str, text: str, spans: Sequence[Span]) -> list[Span]:
     """Where what was found stands once more, though nothing there says what it is."""
     known: dict[str, dict[str, Span]] = {}
     for span in spans:
-        written = text[span[0] : span[1]]
-        known.setdefault(written[:KEY], {})[written] = span
+        value = text[span[0] : span[1]]
+        known.setdefault(value[:KEY], {})[value] = span
     found: list[Span] = []
     pattern = "|".join(map(re.escape, sorted(known))) if len(known) <= 50 else ""
     places = [match.start() for match in re.finditer(f"(?={pattern})", rest)] if pattern else range(len(rest))
@@ -171,6 +169,7 @@ def _echoes(rest: str, text: str, spans: Sequence[Span]) -> list[Span]:
         if place >= at and (written := known.get(rest[place : place + KEY])):
             for value in sorted(written, key=len, reverse=True)[:100]:
                 if rest.startswith(value, place):
-                    found.append((place, at := place + len(value), written[value][2], written[value][3]))
+                    at = place + len(value)
+                    found.append((place, at, written[value][2], written[value][3]))
                     break
     return found

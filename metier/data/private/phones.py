@@ -69,11 +69,13 @@ class Phones:
         spoken = label == "phone" and (glued or not said)
         if run.coded and not (plus or (spoken and self.cues.touches(start))):
             return 0
+        if spoken or label == "phone":
+            label = "phone" if spoken else ""
         for last in range(longest, first, -1):
             digits = run.digits(first, last)
             if len(digits) < SHORTEST or len(digits) < 2 * (last - first) - 1:
                 break
-            if self._right(run, (first, last), digits, plus, "phone" if spoken else label):
+            if self._right(run, (first, last), digits, plus, label):
                 return last
         return 0
 
