@@ -88,7 +88,7 @@ class Curve:
         reached = np.flatnonzero(lower(right, len(scores), sure) >= in_scope_accuracy - 1e-12)
         if not len(reached):
             raise DataError(
-                f"An in-scope accuracy of {in_scope_accuracy:.1%} is out of reach: where none is refused, {right[-1]:.1%} "
+                f"An in-scope accuracy of {in_scope_accuracy:.1%} is out of reach: refusing none, {right[-1]:.1%} "
                 f"of the {len(scores)} texts in scope get the right label.",
                 hint="a lower wish, or a better fit",
             )
