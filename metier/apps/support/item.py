@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from metier.types import NOTHING
 
-Tier = Literal["talk", "template", "search", "written", "clarify", "handover", "person"]
-"""Which tier answered: light rules, a known answer, sentences of documents, a generator, a question back, a person was
-called, or a person answered."""
-TIERS: tuple[Tier, ...] = ("talk", "template", "search", "written", "clarify", "handover", "person")
+Tier = Literal["talk", "template", "search", "written", "clarify", "unknown", "handover", "person"]
+"""Which tier answered: light rules, a known answer, sentences of documents, a generator, a question back, nobody (the
+message lies outside of what is known), a person who was called, or a person's own words."""
+TIERS: tuple[Tier, ...] = ("talk", "template", "search", "written", "clarify", "unknown", "handover", "person")
 
 
 @dataclass(frozen=True, slots=True)
