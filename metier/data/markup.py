@@ -17,7 +17,8 @@ BREAKS = frozenset({
 LONGEST = 500_000
 """Characters of markup that are looked at: the parser takes the square of the length for some malformed ones."""
 _tags = re.compile(r"<[^>]{0,1000}>")
-_wide = {0xFF01 + at: 0x21 + at for at in range(94)} | {0x3000: 0x20}
+WIDE = {0xFF01 + at: 0x21 + at for at in range(94)} | {0x3000: 0x20}
+"""From full-width letters, digits and signs to those of ASCII, for `str.translate`."""
 
 
 def plain(markup: str) -> str:
@@ -41,7 +42,7 @@ def matchable(text: str) -> str:
     lower = text.lower()
     if len(lower) != len(text):  # the capital I with a dot becomes two characters
         lower = "".join(small if len(small := one.lower()) == 1 else one for one in text)
-    return lower if lower.isascii() else lower.translate(_wide)
+    return lower if lower.isascii() else lower.translate(WIDE)
 
 
 class _Reader(HTMLParser):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metier.apps.monitor.item import Item, Received
-from metier.apps.monitor.markup import matchable, plain
+from metier.data.markup import matchable, plain
 from metier.apps.monitor.normalise import Fields, Normaliser, Quarantined, Rules, normalise
 from metier.apps.monitor.published import written
 from metier.apps.monitor.sources.lines import json_line

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from metier.apps.monitor.item import Item, Received
-from metier.apps.monitor.markup import plain
+from metier.data.markup import plain
 from metier.apps.monitor.published import written
 from metier.apps.zones import zone_of
 from metier.data.clean import clean_text

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 KINDS = ("card", "iban", "account", "id", "phone", "email", "ip")
 """Payment cards, international and other bank accounts, numbers of persons (identity cards, social security,
-passports), telephone numbers, e-mail addresses, public internet addresses. The token of a kind is its name in brackets."""
+passports), telephone numbers, e-mail addresses, public internet addresses. The token of a kind is its name in
+brackets."""
 REGIONS = ("US", "GB", "DE", "FR", "NL", "ES", "IT", "CN")
 TOKEN = re.compile(rf"\[(?:{'|'.join(KINDS)})(?: [0-9]{{1,6}})?\]")
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from metier.data.markup import WIDE
+
 COVER = "\0"
 """Stands for each character that was found already: nothing reaches over it."""
 UNSEEN = "\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe0e\ufe0f\ufeff"
@@ -51,9 +53,9 @@ def covered(text: str, spans: Iterable[tuple[int, int]]) -> str:
 
 
 @lru_cache(maxsize=1)
-def _plain() -> dict[int, str]:
+def _plain() -> dict[int, int | str]:
     """Digits of every script to 0-9, full-width signs and letters to ASCII, dashes and blanks to one of each."""
-    table = {0xFF01 + at: chr(0x21 + at) for at in range(94)}
+    table: dict[int, int | str] = {**WIDE}
     table |= dict.fromkeys(map(ord, _dashes), "-") | dict.fromkeys(map(ord, _blanks), " ")
     for code in range(0x80, sys.maxunicode + 1):
         if chr(code).isdecimal():
