@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -18,7 +19,7 @@ from metier.errors import RecipeError
 from metier.recipe.mistakes import fill
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Both = dict[Literal["en", "zh"], str]
+Both = Mapping[Literal["en", "zh"], str]
 """A text in English and Chinese; where one is missing the other one is shown."""
 KINDS = ("code", "date", "amount", "currency", "number", "email", "phone", "card", "text")
 """What a slot may be: `code` needs a pattern; `text` takes the whole next message."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 PHRASES: Mapping[str, Mapping[str, str]] = {
     "greeting": {"en": "Hello! What can I do for you?", "zh": "您好！请问有什么可以帮您？"},
@@ -71,7 +72,7 @@ SLOT_NAMES: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def say(what: str, language: str, own: Mapping[str, str] | None = None, **values: object) -> str:
+def say(what: str, language: str, own: Mapping[Any, str] | None = None, **values: object) -> str:
     """A phrase in a language; `own` words of the company come first, in whatever language they are in."""
     if own:
         return own.get(language) or next(iter(own.values()))

@@ -1,0 +1,185 @@
+"""The questions that have an answer: those nearest to a message, and how sure each is. The store has them, the index
+finds them; what changed in the store is searchable as soon as `follow` has seen it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from metier.apps.support.answer.sure import Sure
+from metier.search.index import Hit, Text
+from metier.search.words import terms
+from metier.store import knowledge
+from metier.store.knowledge import StoredEntry
+from metier.store.store import Store
+
+NEAREST = 12
+"""Texts that a search brings; several may belong to one entry."""
+AT = "\x1f"
+"""Between the id of an entry and the number of a question of it, in the ids of the index."""
+Rows = list[tuple[float, ...]]
+Encode = Callable[[Sequence[str]], np.ndarray]
+"""Texts as unit vectors, `(texts, width)`."""
+
+
+class Searched(Protocol):
+    """What an index can do."""
+
+    def search(self, text: str, limit: int, *, vector: np.ndarray | None = None) -> list[Hit]:
+        """The nearest texts, the best first."""
+        ...
+
+    def put(self, texts: Sequence[Text]) -> None:
+        """Adds texts, over those with the same ids."""
+        ...
+
+    def remove(self, groups: Sequence[str]) -> None:
+        """Takes out all texts of groups."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What the run says of a message: the calibrated probability of each intent, and how far outside it lies."""
+
+    probabilities: dict[str, float]
+    outside: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """The most probable intent; empty where there is none."""
+        return max(self.probabilities, key=lambda name: self.probabilities[name], default="")
+
+
+NOBODY = Intent({})
+"""Where there is no run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An entry that may answer: the question of it that is nearest, and the calibrated probability that it is right."""
+
+    entry: StoredEntry
+    question: str
+    features: tuple[float, ...]
+    score: float
+
+
+NO_MATCH = Match(StoredEntry("", "", ""), "", (), 1.0)
+"""Where an answer was found without looking: it had been found before."""
+
+
+class Known:
+    """The knowledge as messages find it.
+
+    Args:
+        store: where entries are kept.
+        index: over their questions; behind the store by as much as `turn` says.
+        sure: from features to probabilities.
+        turn: of the knowledge that the index has seen.
+    """
+
+    def __init__(self, store: Store, index: Searched, sure: Sure, turn: int = 0) -> None:
+        self._store, self._index, self.sure, self.turn = store, index, sure, turn
+        self._following = threading.Lock()
+
+    def follow(self) -> int:
+        """Brings the index to what the store has; how many entries changed."""
+        with self._following:
+            with self._store.read() as connection:
+                changed = knowledge.changed(connection, self.turn)
+            if changed:
+                self._index.remove([one.id for one in changed])
+                self._index.put([text for one in changed if one.active for text in texts_of(one)])
+                self.turn = changed[-1].turn
+            return len(changed)
+
+    def entry(self, id: str) -> StoredEntry | None:
+        """An entry that is in use."""
+        with self._store.read() as connection:
+            found = knowledge.get(connection, [id]).get(id)
+        return found if found is not None and found.active else None
+
+    def find(
+        self, text: str, intent: Intent = NOBODY, *, vector: np.ndarray | None = None, without: Sequence[str] = (),
+        limit: int = NEAREST,
+    ) -> list[Match]:  # fmt: skip
+        """The entries that may answer, the surest first.
+
+        Args:
+            text: the question, masked.
+            intent: what the run says of it.
+            vector: of the text, where somebody has it.
+            without: ids of texts of the index, or of entries, that do not count: how calibration looks at itself.
+            limit: texts that are looked at.
+        """
+        hits = self._index.search(text, limit + len(without), vector=vector)
+        left = [hit for hit in hits if hit.id not in without and hit.group not in without]
+        best: dict[str, Hit] = {}
+        for hit in left:
+            there = best.get(hit.group)
+            if there is None or hit.score > there.score:
+                best[hit.group] = hit
+        with self._store.read() as connection:
+            entries = knowledge.get(connection, best)
+        pairs = [(entries[id], hit) for id, hit in best.items() if id in entries and entries[id].active]
+        near = [(_question(entry, hit), hit.dense) for entry, hit in pairs]
+        intents = [intent.probabilities.get(entry.intent, 0.0) if entry.intent else 0.0 for entry, _ in pairs]
+        rows = features(text, near, intents, intent.outside)
+        scores = self.sure(np.array(rows)) if rows else np.zeros(0)
+        found = [
+            Match(entry, _question(entry, hit), row, float(score))
+            for (entry, hit), row, score in zip(pairs, rows, scores, strict=True)
+        ]
+        return sorted(found, key=lambda one: (-one.score, one.entry.id))
+
+
+def texts_of(entry: StoredEntry) -> list[Text]:
+    """What the index holds of an entry: each of its questions."""
+    questions = list(dict.fromkeys([entry.question, *entry.others]))
+    return [Text(f"{entry.id}{AT}{at}", text, entry.id) for at, text in enumerate(questions) if text.strip()]
+
+
+def features(
+    text: str, found: Sequence[tuple[str, float]], intents: Sequence[float] = (), outside: float = 0.0
+) -> Rows:
+    """What `Sure` reads of each match: cosine, its lead over the best other one, shared terms (of both, of the message,
+    and the lead), the probability of its intent, how far outside the message lies.
+
+    Args:
+        text: the message.
+        found: of each match its words, and their cosine with the message.
+        intents: of each match the probability of its intent; empty: there are none.
+        outside: the probability that the message lies outside of what is known.
+    """
+    own = set(terms(text))
+    shared = [_shared(own, words) for words, _ in found]
+    leads = _leads([cosine for _, cosine in found])
+    gains = _leads([both for both, _ in shared])
+    return [
+        (cosine, leads[at], *shared[at], gains[at], intents[at] if intents else 0.0, outside)
+        for at, (_, cosine) in enumerate(found)
+    ]
+
+
+def _leads(values: Sequence[float]) -> list[float]:
+    """Of each value how much it is over the best of the others, which is nought where there are none."""
+    return [value - max((*values[:at], *values[at + 1 :]), default=0.0) for at, value in enumerate(values)]
+
+
+def _shared(own: set[str], question: str) -> tuple[float, float]:
+    """The share of common terms among those of both (Jaccard 1912), and among those of the message."""
+    other = set(terms(question))
+    both = len(own & other)
+    return both / max(len(own | other), 1), both / max(len(own), 1)
+
+
+def _question(entry: StoredEntry, hit: Hit) -> str:
+    """The question of an entry that a hit is of."""
+    questions = list(dict.fromkeys([entry.question, *entry.others]))
+    number = hit.id.rpartition(AT)[2]
+    return questions[int(number)] if number.isdigit() and int(number) < len(questions) else entry.question
