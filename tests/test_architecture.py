@@ -53,6 +53,11 @@ ONLY_IN = {
     "redis": {"apps"},
     "apprise": {"apps"},
     "rapidfuzz": {"apps"},
+    "defusedxml": {"data"},
+    "markdown_it": {"data"},
+    "phonenumbers": {"data"},
+    "pypdf": {"data"},
+    "stdnum": {"data"},
 }
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "jsonpickle"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc", "core"}
