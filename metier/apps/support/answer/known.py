@@ -4,21 +4,22 @@ finds them; what changed in the store is searchable as soon as `follow` has seen
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from metier.apps.support.answer.sure import Sure
-from metier.search.index import Hit, Text
+from metier.search.index import Hit
+from metier.search.stored import Entry as Text
 from metier.search.words import terms
 from metier.store import knowledge
 from metier.store.knowledge import StoredEntry
 from metier.store.store import Store
 
-NEAREST = 12
-"""Texts that a search brings; several may belong to one entry."""
+NEAREST = 8
+"""Entries that a search brings."""
 AT = "\x1f"
 """Between the id of an entry and the number of a question of it, in the ids of the index."""
 Rows = list[tuple[float, ...]]
@@ -29,16 +30,20 @@ Encode = Callable[[Sequence[str]], np.ndarray]
 class Searched(Protocol):
     """What an index can do."""
 
-    def search(self, text: str, limit: int, *, vector: np.ndarray | None = None) -> list[Hit]:
-        """The nearest texts, the best first."""
+    def search(
+        self, text: str, limit: int = 5, *, vector: np.ndarray | None = None, without: Collection[str] = ()
+    ) -> list[Hit]:
+        """The groups of the nearest texts, the best first; `without` texts of these ids."""
         ...
+
+    def __contains__(self, id: str) -> bool: ...
 
     def put(self, texts: Sequence[Text]) -> None:
         """Adds texts, over those with the same ids."""
         ...
 
-    def remove(self, groups: Sequence[str]) -> None:
-        """Takes out all texts of groups."""
+    def remove(self, ids: Sequence[str]) -> None:
+        """Takes texts out."""
         ...
 
 
@@ -93,10 +98,17 @@ class Known:
             with self._store.read() as connection:
                 changed = knowledge.changed(connection, self.turn)
             if changed:
-                self._index.remove([one.id for one in changed])
+                self._index.remove([id for one in changed for id in self._there(one.id)])
                 self._index.put([text for one in changed if one.active for text in texts_of(one)])
                 self.turn = changed[-1].turn
             return len(changed)
+
+    def _there(self, entry: str) -> list[str]:
+        """The ids under which the index holds questions of an entry."""
+        found: list[str] = []
+        while (id := f"{entry}{AT}{len(found)}") in self._index:
+            found.append(id)
+        return found
 
     def entry(self, id: str) -> StoredEntry | None:
         """An entry that is in use."""
@@ -114,25 +126,20 @@ class Known:
             text: the question, masked.
             intent: what the run says of it.
             vector: of the text, where somebody has it.
-            without: ids of texts of the index, or of entries, that do not count: how calibration looks at itself.
-            limit: texts that are looked at.
+            without: ids of texts of the index that do not count: how calibration looks at itself.
+            limit: entries that are looked at.
         """
-        hits = self._index.search(text, limit + len(without), vector=vector)
-        left = [hit for hit in hits if hit.id not in without and hit.group not in without]
-        best: dict[str, Hit] = {}
-        for hit in left:
-            there = best.get(hit.group)
-            if there is None or hit.score > there.score:
-                best[hit.group] = hit
+        hits = self._index.search(text, limit, vector=vector, without=without)
+        best = {hit.group: hit for hit in hits}
         with self._store.read() as connection:
             entries = knowledge.get(connection, best)
         pairs = [(entries[id], hit) for id, hit in best.items() if id in entries and entries[id].active]
-        near = [(_question(entry, hit), hit.dense) for entry, hit in pairs]
+        near = [(hit.text, hit.cosine) for _, hit in pairs]
         intents = [intent.probabilities.get(entry.intent, 0.0) if entry.intent else 0.0 for entry, _ in pairs]
         rows = features(text, near, intents, intent.outside)
         scores = self.sure(np.array(rows)) if rows else np.zeros(0)
         found = [
-            Match(entry, _question(entry, hit), row, float(score))
+            Match(entry, hit.text, row, float(score))
             for (entry, hit), row, score in zip(pairs, rows, scores, strict=True)
         ]
         return sorted(found, key=lambda one: (-one.score, one.entry.id))
@@ -140,8 +147,8 @@ class Known:
 
 def texts_of(entry: StoredEntry) -> list[Text]:
     """What the index holds of an entry: each of its questions."""
-    questions = list(dict.fromkeys([entry.question, *entry.others]))
-    return [Text(f"{entry.id}{AT}{at}", text, entry.id) for at, text in enumerate(questions) if text.strip()]
+    questions = [one for one in dict.fromkeys([entry.question, *entry.others]) if one.strip()]
+    return [Text(f"{entry.id}{AT}{at}", text, entry.id) for at, text in enumerate(questions)]
 
 
 def features(
@@ -176,10 +183,3 @@ def _shared(own: set[str], question: str) -> tuple[float, float]:
     other = set(terms(question))
     both = len(own & other)
     return both / max(len(own | other), 1), both / max(len(own), 1)
-
-
-def _question(entry: StoredEntry, hit: Hit) -> str:
-    """The question of an entry that a hit is of."""
-    questions = list(dict.fromkeys([entry.question, *entry.others]))
-    number = hit.id.rpartition(AT)[2]
-    return questions[int(number)] if number.isdigit() and int(number) < len(questions) else entry.question

@@ -13,7 +13,7 @@ from metier.apps.support.answer.sure import Sure
 from metier.apps.support.item import Citation
 from metier.data.papers.passages import Passage
 from metier.data.sentences import sentences
-from metier.search.index import Text
+from metier.search.stored import Entry as Text
 
 WHOLE = "whole"
 """In the place of the number of a sentence: the text of the whole passage."""
@@ -65,22 +65,25 @@ class Papers:
     def change(self, gone: Sequence[str], come: Sequence[Passage]) -> None:
         """Takes passages out, by their ids, and in; searchable when it returns."""
         with self._changing:
-            kept = {id: one for id, one in self._passages.items() if id not in set(gone)}
+            before, out = self._passages, set(gone)
+            kept = {id: one for id, one in before.items() if id not in out}
             kept.update({one.id: one for one in come})
             self._index.put([text for one in come for text in texts_of(one)])
             self._passages = kept
-            self._index.remove([id for id in gone if id not in kept])
+            left = [before[id] for id in gone if id in before and id not in kept]
+            self._index.remove([text.id for one in left for text in texts_of(one)])
 
     def find(
         self, text: str, *, vector: np.ndarray | None = None, without: Sequence[str] = (), limit: int = NEAREST
     ) -> list[Quote]:
         """The sentences nearest to a message, the surest first; `without` those of passages of these ids."""
         passages = self._passages
+        skipped = [one.id for id in without if id in passages for one in texts_of(passages[id])]
         found: dict[tuple[str, int], float] = {}
-        for hit in self._index.search(text, limit, vector=vector):
-            number = hit.id.rpartition(AT)[2]
-            if hit.group in passages and hit.group not in without and number.isdigit():
-                found.setdefault((hit.group, int(number)), hit.dense)
+        for hit in self._index.search(text, limit, vector=vector, without=skipped):
+            passage, _, number = hit.id.rpartition(AT)
+            if passage in passages and number.isdigit():
+                found.setdefault((passage, int(number)), hit.cosine)
         near = [(passages[id], at, _sentence(passages[id], at), cosine) for (id, at), cosine in found.items()]
         rows = features(text, [(f"{one.heading} {sentence}", cosine) for one, _, sentence, cosine in near])
         scores = self.sure(np.array(rows)) if rows else np.zeros(0)
@@ -95,8 +98,8 @@ def texts_of(passage: Passage) -> list[Text]:
     """What the index holds of a passage: the whole, and each sentence under its heading."""
     above = " ".join(filter(None, (passage.title, passage.heading)))
     each = [f"{passage.heading}: {one}" if passage.heading else one for one in _sentences(passage)]
-    whole = Text(f"{passage.id}{AT}{WHOLE}", f"{above}\n{passage.text}", passage.id)
-    return [whole, *(Text(f"{passage.id}{AT}{at}", text, passage.id) for at, text in enumerate(each))]
+    texts = [(WHOLE, f"{above}\n{passage.text}"), *((str(at), text) for at, text in enumerate(each))]
+    return [Text(id, text, id) for id, text in ((f"{passage.id}{AT}{name}", text) for name, text in texts)]
 
 
 def composed(quotes: Sequence[Quote], most: int) -> tuple[str, list[Citation]]:
@@ -116,7 +119,7 @@ def composed(quotes: Sequence[Quote], most: int) -> tuple[str, list[Citation]]:
 
 
 def _sentences(passage: Passage) -> list[str]:
-    return [passage.text[start:end] for start, end in sentences(passage.text)]
+    return sentences(passage.text)
 
 
 def _sentence(passage: Passage, at: int) -> str:

@@ -1,0 +1,353 @@
+"""Where customers, the bot and people meet: every message is kept before it is acknowledged, answered once, in order.
+
+`Support` is used from many threads. Acts on one conversation take turns in this process; between processes the version
+of the conversation decides who was first.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from metier.apps.support.answer.answerer import SURE_OUTSIDE, Answered, Answerer
+from metier.apps.support.answer.words import say
+from metier.apps.support.conversation import Act, Refused, act
+from metier.apps.support.hours import Hours
+from metier.apps.support.item import Context
+from metier.apps.support.originals import Originals
+from metier.data.private.found import REGIONS, Rules
+from metier.data.private.mask import mask
+from metier.errors import DataError, MetierError
+from metier.store import audit, conversations, deliveries
+from metier.store.conversations import Conversation, Message
+from metier.store.deliveries import Delivery
+from metier.store.group import Group
+from metier.store.store import Store
+from metier.types import new_id
+
+WEB = "web"
+STRIPES = 256
+ABANDONED = 20.0
+"""Seconds after which a message without an answer is answered by whoever finds it: its process is gone."""
+TRIES = 5
+Work = Callable[[Connection], Any]
+Hear = Callable[[Message], None]
+
+
+class Missing(MetierError):
+    """A conversation that there is not, or that is somebody else's: which of both is not said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What became of a message.
+
+    Args:
+        message: as it is kept.
+        replies: what was said to it, as its customer sees it; none where a person answers, or the answer came before.
+        conversation: as it is now.
+    """
+
+    message: Message
+    replies: tuple[Message, ...]
+    conversation: Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """How people are there: when, how long one may be silent, and where customers' telephones are."""
+
+    hours: Hours
+    lost: float = 90.0
+    longest: int = 4_000
+    regions: Sequence[str] = REGIONS
+
+
+class Support:
+    """Customer service over a store.
+
+    Args:
+        store: an open store.
+        answerer: the bot.
+        house: when people are there.
+        hear: told every message when it is kept; quick, and called from any thread.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self, store: Store, answerer: Answerer, house: House, *, hear: Hear = lambda message: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self.store, self.answerer, self.house = store, answerer, house
+        self._hear, self._clock = hear, clock
+        self._rules = Rules(regions=house.regions)
+        self.originals = Originals()
+        self._stripes = [threading.Lock() for _ in range(STRIPES)]
+        self._group: Group[Work] = Group(store, _together)
+
+    def close(self) -> None:
+        """Writes what waits."""
+        self._group.close()
+
+    # -- customers -----------------------------------------------------------------------------------------------
+    def open(
+        self, channel: str = WEB, language: str = "", *, id: str = "", token: str = ""
+    ) -> tuple[Conversation, str]:
+        """A new conversation, and the token that opens it again: whoever holds it is its customer."""
+        token = token or secrets.token_urlsafe(32)
+        now = self._clock()
+        known = language if language in ("en", "zh") else ""
+        made = Conversation(
+            id or new_id(), conversations.digest(token), "bot", now, now, channel, known,
+            context=Context(language=known).kept(),
+        )  # fmt: skip
+        self._commit(lambda connection: conversations.open_one(connection, made))
+        return made, token
+
+    def of(self, id: str, token: str) -> Conversation:
+        """A customer's conversation. Raises `Missing` where there is none that the token opens."""
+        found = self.get(id)
+        if not found.visitor or not secrets.compare_digest(found.visitor, conversations.digest(token)):
+            raise Missing("There is no such conversation.", expected="its id and its token")
+        return found
+
+    def get(self, id: str) -> Conversation:
+        """A conversation. Raises `Missing`."""
+        with self.store.read() as connection:
+            found = conversations.get(connection, id)
+        if found is None:
+            raise Missing("There is no such conversation.", expected="its id and its token")
+        return found
+
+    def receive(self, id: str, text: str, message: str = "") -> Exchange:
+        """Keeps what a customer says, and answers it where the bot does.
+
+        Args:
+            id: of the conversation.
+            text: as it was written.
+            message: the id that the customer's side gave it: sent twice, it is kept and answered once.
+
+        Raises:
+            Missing: where there is no such conversation.
+            DataError: for a text that is too long.
+            StoreError: where it could not be kept; it may be sent again.
+        """
+        if len(text) > self.house.longest:
+            raise DataError(
+                f"The message has {len(text):,} characters.", expected=f"at most {self.house.longest:,}",
+                hint="send it in parts",
+            )  # fmt: skip
+        masked = mask(text, rules=self._rules)
+        with self._alone(id):
+            conversation = self._awake(self.get(id))
+            said = self._say(Message(message or new_id(), id, "visitor", masked.text, self._clock()))
+            self.originals.keep(id, said.number, masked)
+            if said.text != masked.text:  # the same id for something else: what was said first stands
+                masked, text = mask(said.text, rules=self._rules), said.text
+            if conversation.state != "bot" or self._has_answer(said):
+                return Exchange(said, (), self.get(id))
+            answered = self.answerer.answer(masked, text, Context.of(conversation.context))
+            replies = self._reply(said, answered)
+            for one in replies:
+                self.originals.keep(id, one.number, masked)
+            shown = tuple(replace(one, text=answered.shown if one.reply else one.text) for one in replies)
+            return Exchange(said, shown, self.get(id))
+
+    def transcript(self, id: str, after: int = 0, limit: int | None = None, *, plain: bool = False) -> list[Message]:
+        """What was said behind message number `after`; `plain`: with what is still remembered of private data."""
+        with self.store.read() as connection:
+            found = conversations.transcript(connection, id, after, limit)
+        if not plain:
+            return found
+        return [replace(one, text=self.originals.shown(id, one.number, one.text)) for one in found]
+
+    def rate(self, id: str, rating: int, remark: str = "") -> None:
+        """What a customer says of a conversation, 1 to 5. Raises `DataError` for anything else."""
+        if not 1 <= rating <= 5:
+            raise DataError(f"The rating is {rating}.", expected="1 to 5")
+        words = mask(remark[: self.house.longest], rules=self._rules).text
+        self._change(id, lambda seen: {"rating": rating, "remark": words})
+
+    # -- people --------------------------------------------------------------------------------------------------
+    def act(self, id: str, what: Act, who: str, agent: str = "") -> Conversation:
+        """An act of a customer, a person or the house: see `metier.apps.support.conversation`.
+
+        Raises:
+            Refused: where the state does not allow it, or somebody else was faster.
+            Missing: where there is no such conversation.
+        """
+        with self._alone(id):
+            return self._act(id, what, who, agent)
+
+    def _act(self, id: str, what: Act, who: str, agent: str = "") -> Conversation:
+        now = self._clock()
+        changed = self._change(id, lambda seen: act(seen, what, who, now, agent), what=what, who=agent or who)
+        self._announce(changed, what, agent)
+        return changed
+
+    def agent_says(self, id: str, agent: str, text: str, message: str = "") -> Message:
+        """Keeps what a person says in a conversation that is theirs. Raises `Refused` where it is not."""
+        masked = mask(text[: self.house.longest], rules=self._rules)
+        with self._alone(id):
+            conversation = self.get(id)
+            if conversation.state != "human" or conversation.agent != agent:
+                raise Refused("This conversation is not yours.", expected="one that you took", hint="take it first")
+            self._change(id, lambda seen: {"seen": self._clock()})
+            with self.store.read() as connection:
+                last = [one for one in conversations.latest(connection, id, 20) if one.author == "visitor"]
+            answers = last[-1].number if last else None
+            said = self._say(
+                Message(message or new_id(), id, "agent", masked.text, self._clock(), agent, answers, "person")
+            )
+            self.originals.keep(id, said.number, masked)
+            return said
+
+    def present(self, agent: str) -> None:
+        """A sign of a person: their conversations do not go back to the queue."""
+        now = self._clock()
+        with self.store.read() as connection:
+            own = conversations.of_agent(connection, agent)
+        for one in own:
+            if one.seen is None or now - one.seen > self.house.lost / 4:
+                self._change(one.id, lambda seen: {"seen": now} if seen.agent == agent else {})
+
+    def sweep(self) -> int:
+        """Puts conversations of people who went away back into the queue, and answers what was left without an answer
+        by a process that is gone; how many of either."""
+        now, count = self._clock(), 0
+        with self.store.read() as connection:
+            left = conversations.left(connection, now - self.house.lost)
+            open_ones = conversations.unanswered(connection, now - ABANDONED)
+        for one in left:
+            try:
+                self.act(one.id, "lost", "system", one.agent or "")
+                count += 1
+            except Refused:  # back meanwhile
+                continue
+        for message in open_ones:
+            self.receive(message.conversation, message.text, message.id)
+            count += 1
+        return count
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+    def _awake(self, conversation: Conversation) -> Conversation:
+        """A conversation that was over begins again when its customer writes."""
+        return self._act(conversation.id, "reopen", "visitor") if conversation.state == "resolved" else conversation
+
+    def _reply(self, said: Message, answered: Answered) -> list[Message]:
+        """Keeps the bot's answer and what it remembers, where the conversation is still the bot's."""
+        reply = answered.reply
+        bot = Message(
+            new_id(), said.conversation, "bot", reply.text, self._clock(), answers=said.number, tier=reply.tier,
+            intent=reply.intent or None, outside=reply.outside >= SURE_OUTSIDE, reply=reply.kept(),
+        )  # fmt: skip
+        if answered.calls:
+            self._change(said.conversation, lambda seen: {"context": answered.context.kept()})
+            changed = self._act(said.conversation, "call", "visitor")
+            return [self._queued(changed, said.number, answered.context.language)]
+
+        def keep(connection: Connection) -> Message | None:
+            seen = conversations.get(connection, said.conversation)
+            if seen is None or seen.state != "bot":
+                return None
+            kept = conversations.say(connection, bot)
+            _deliver(connection, seen, kept)
+            conversations.change(connection, seen, context=answered.context.kept(), language=answered.context.language)
+            return kept
+
+        kept = self._commit(keep)
+        if kept is None:
+            return []
+        self._hear(kept)
+        return [kept]
+
+    def _queued(self, conversation: Conversation, answers: int | None, language: str) -> Message:
+        """Tells a customer who waits where in the queue, or when people are there again."""
+        now, hours = self._clock(), self.house.hours
+        if hours.is_open(now):
+            with self.store.read() as connection:
+                place = conversations.position(connection, conversation)
+            text = say("queued", language, position=place)
+        else:
+            opens = hours.opens(now)
+            when = "" if opens is None else datetime.fromtimestamp(opens, hours.zone).strftime("%Y-%m-%d %H:%M %Z")
+            text = say("closed", language, opens=when) if when else say("closed_long", language)
+        return self._say(Message(new_id(), conversation.id, "system", text, now, answers=answers, tier="handover"))
+
+    def _announce(self, conversation: Conversation, what: Act, agent: str) -> None:
+        """Says in the conversation what a person did."""
+        words = {"take": "joined", "lost": "requeued", "hand_back": "handed_back", "resolve": "resolved"}
+        if what in words:
+            language = conversation.language or "en"
+            text = say(words[what], language, name=agent)
+            self._say(Message(new_id(), conversation.id, "system", text, self._clock()))
+
+    def _has_answer(self, said: Message) -> bool:
+        with self.store.read() as connection:
+            behind = conversations.transcript(connection, said.conversation, said.number)
+        return any(one.answers == said.number for one in behind)
+
+    def _say(self, message: Message) -> Message:
+        def keep(connection: Connection) -> Message:
+            kept = conversations.say(connection, message)
+            if message.author != "visitor":
+                seen = conversations.get(connection, message.conversation)
+                if seen is not None:
+                    _deliver(connection, seen, kept)
+            return kept
+
+        kept: Message = self._commit(keep)
+        self._hear(kept)
+        return kept
+
+    def _change(
+        self, id: str, values: Callable[[Conversation], dict[str, Any]], *, what: str = "", who: str = ""
+    ) -> Conversation:
+        """Sets columns of a conversation from what it is now; again, where somebody else was faster."""
+
+        def keep(connection: Connection) -> Conversation | None:
+            seen = conversations.get(connection, id)
+            if seen is None:
+                raise Missing("There is no such conversation.", expected="its id and its token")
+            wanted = values(seen)
+            changed = conversations.change(connection, seen, **wanted) if wanted else seen
+            if changed is not None and what:
+                audit.append(connection, audit.Entry(who, what, self._clock(), "conversation", id))
+            return changed
+
+        for _ in range(TRIES):
+            changed: Conversation | None = self._commit(keep)
+            if changed is not None:
+                return changed
+        raise Refused("Somebody else changes this conversation at the same time.", hint="again in a moment")
+
+    def _commit(self, work: Work) -> Any:
+        """What a work returns, once it is on the disk, together with what others want kept at the same time."""
+        result: list[Any] = []
+
+        def keep(connection: Connection) -> None:
+            result[:] = [work(connection)]
+
+        self._group.commit(keep).result()
+        return result[0]
+
+    def _alone(self, id: str) -> threading.Lock:
+        return self._stripes[hash(id) % STRIPES]
+
+
+def _together(connection: Connection, works: Sequence[Work]) -> None:
+    for work in works:
+        work(connection)
+
+
+def _deliver(connection: Connection, conversation: Conversation, message: Message) -> None:
+    """Puts a message on its way to an outside channel."""
+    if conversation.channel != WEB:
+        deliveries.add(connection, Delivery(conversation.channel, conversation.id, message.number, message.at))
