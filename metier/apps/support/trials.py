@@ -1,0 +1,88 @@
+"""The knowledge asks itself: every question in other words, with its answer there and with it taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from random import Random
+
+from metier.apps.support.answer.known import AT, Intent, Known, texts_of
+from metier.apps.support.answer.papers import Papers
+from metier.apps.support.answer.sure import Trial
+from metier.data.augment.noise import noisy
+from metier.data.sentences import sentences
+from metier.store.knowledge import StoredEntry
+
+MOST = 1_500
+"""Questions that are asked of large knowledge: a draw."""
+LETTERS = 0.06
+"""Of the letters of a question that stands alone, the share that is mistyped."""
+LOST = 0.2
+"""Of its words, the share that is lost."""
+Understand = Callable[[str], Intent]
+
+
+Asked = tuple[StoredEntry, int, str]
+"""A question that is asked: its entry, its number there, its words."""
+
+
+def asked(entries: Sequence[StoredEntry], held_out: Collection[str] = (), seed: int = 13) -> list[Asked]:
+    """The questions that are asked: of all, or of those that no fit has seen, as many as are needed."""
+    found = [
+        (entry, at, text.text)
+        for entry in entries
+        if entry.active
+        for at, text in enumerate(texts_of(entry))
+        if not held_out or text.text in held_out
+    ]
+    return found if len(found) <= MOST else Random(seed).sample(found, MOST)
+
+
+def of_entries(
+    known: Known, chosen: Sequence[Asked], understand: Understand, tick: Callable[[int], None], seed: int = 13
+) -> list[Trial]:
+    """The trials of questions.
+
+    A question that stands beside others of its entry is asked as it is, and does not find itself; one that stands alone
+    is asked with words lost and letters mistyped. Each is asked once more without any question of its entry.
+    """
+    random = Random(seed)
+    found: list[Trial] = []
+    for entry, at, question in chosen:
+        own = [text.id for text in texts_of(entry)]
+        alone = len(own) == 1
+        text = reworded(question, random) if alone else question
+        intent = understand(text)
+        matches = known.find(text, intent, without=() if alone else (f"{entry.id}{AT}{at}",))
+        right = next((place for place, match in enumerate(matches) if match.entry.id == entry.id), None)
+        found.append(Trial([match.features for match in matches], right, entry.id))
+        nothing = [match for match in known.find(text, intent, without=own) if match.entry.answer != entry.answer]
+        found.append(Trial([match.features for match in nothing], None, entry.id))
+        tick(1)
+    return found
+
+
+def of_papers(papers: Papers, tick: Callable[[int], None], seed: int = 13) -> list[Trial]:
+    """The trials of documents: a sentence of a passage is asked for in other words, with the passage there and not."""
+    random = Random(seed)
+    passages = list(papers.passages.values())
+    chosen = passages if len(passages) <= MOST // 3 else random.sample(passages, MOST // 3)
+    found: list[Trial] = []
+    for passage in chosen:
+        question = reworded(random.choice(sentences(passage.text) or [passage.text]), random)
+        for without in ((), (passage.id,)):
+            quotes = papers.find(question, without=without)
+            best = [at for at, quote in enumerate(quotes) if quote.passage.id == passage.id]
+            found.append(Trial([quote.features for quote in quotes], best[0] if best else None, passage.id))
+        tick(1)
+    return found
+
+
+def reworded(question: str, random: Random) -> str:
+    """A question as somebody else may type it: some of its words lost, two turned round, letters mistyped."""
+    words = question.split()
+    if len(words) > 3:
+        kept = [word for word in words if random.random() >= LOST] or words
+        at = random.randrange(len(kept))
+        kept[at : at + 2] = reversed(kept[at : at + 2])
+        question = " ".join(kept)
+    return noisy(question, LETTERS, random.randrange(1 << 30))
