@@ -17,6 +17,7 @@ BREAKS = frozenset({
 LONGEST = 500_000
 """Characters of markup that are looked at: the parser takes the square of the length for some malformed ones."""
 _tags = re.compile(r"<[^>]{0,1000}>")
+_no_tag = re.compile(r"<(?!(?:[A-Za-z/?]|!(?!\[))[^<>]*>)")
 WIDE = {0xFF01 + at: 0x21 + at for at in range(94)} | {0x3000: 0x20}
 """From full-width letters, digits and signs to those of ASCII, for `str.translate`."""
 
@@ -32,6 +33,19 @@ def plain(markup: str) -> str:
     except AssertionError:  # how this parser meets marked sections that it does not know
         return html.unescape(_tags.sub(" ", markup[:LONGEST]))
     return "".join(reader.found).strip()
+
+
+def tamed(markup: str) -> str:
+    """Markup without comments, and with what only looks like the beginning of a tag written as text.
+
+    The parser searches the rest of a page for the end of each of these: a page made of them would take hours.
+    """
+    pieces, at = [], 0
+    while (start := markup.find("<!--", at)) >= 0:
+        pieces.append(markup[at:start])
+        end = markup.find("-->", start + 4)
+        at = end + 3 if end >= 0 else len(markup)
+    return _no_tag.sub("&lt;", "".join([*pieces, markup[at:]]))
 
 
 def matchable(text: str) -> str:

@@ -14,14 +14,20 @@ GOES_ON = frozenset(_goes_on.split())
 """Abbreviations that end a sentence, too, where a capital follows."""
 _short = """
 mr mrs ms dr prof st no nos vs dept approx est fig figs sec secs art p pp vol ed eds ca cf e.g i.e eg ie tel ext min max
-incl excl resp jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun gen col capt rev hon ave blvd rd
+incl excl resp jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun gen col capt rev hon
+ave blvd rd
 """
 ABBREVIATIONS = GOES_ON | frozenset(_short.split())
 _stop = re.compile(rf"[。！？…]+[{CLOSING}]*|[.!?\uff0e]+[{CLOSING}]*(?=\s|$)|\n\s*\n|\uff01|\uff1f")
 _before = re.compile(r"[^\s(\[\"']*$")
 
 
-def sentences(text: str) -> list[tuple[int, int]]:
+def sentences(text: str) -> list[str]:
+    """The sentences of a text."""
+    return [text[start:end] for start, end in sentence_spans(text)]
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
     """`(start, end)` of each sentence, without the blanks around it; an empty line ends one, too."""
     found: list[tuple[int, int]] = []
     start = 0

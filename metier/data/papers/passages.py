@@ -9,12 +9,16 @@ from hashlib import blake2b
 
 from metier.data.dedup import HAN
 from metier.data.papers.paper import Block, Paper
-from metier.data.sentences import sentences
+from metier.data.sentences import sentence_spans, sentences
+
+__all__ = ["Changes", "Passage", "changes", "passages", "sentences", "words"]
 
 BETWEEN = " > "
 """Between the headings above a passage."""
 HAN_WORDS = 0.48
 """Words that a Chinese character counts for: 120 words are as long as 250 characters."""
+LETTERS = 20
+"""Characters without a blank that count for a word at least: nobody reads them, but they take their place."""
 _han_class = "".join(f"{chr(low)}-{chr(high)}" for low, high in HAN)
 _han = re.compile(f"[{_han_class}]")
 _word = re.compile(rf"[^\W{_han_class}]+(?:['\u2019.,-][^\W{_han_class}]+)*")
@@ -125,12 +129,18 @@ def _path(path: list[tuple[int, str]], paper: Paper) -> str:
 
 def _units(block: Block, most: int) -> list[_Unit]:
     if block.kind == "text":
-        spans = sentences(block.text)
+        spans = sentence_spans(block.text)
     else:
         spans = [match.span() for match in re.finditer(r"[^\n]+", block.text)]
     pieces = [piece for start, end in spans for piece in _short(block.text, start, end, most)]
     return [
-        _Unit(block.start + start, block.start + end, size, block.page, at == len(pieces) - 1)
+        _Unit(
+            block.start + start,
+            block.start + end,
+            max(size, (end - start) / LETTERS),
+            block.page,
+            at == len(pieces) - 1,
+        )
         for at, (start, end, size) in enumerate(pieces)
     ]
 
@@ -138,7 +148,7 @@ def _units(block: Block, most: int) -> list[_Unit]:
 def _short(text: str, start: int, end: int, most: int) -> list[tuple[int, int, float]]:
     """`(start, end, words)` of the parts of a sentence, none of more than `most` words where it can be helped."""
     size = words(text[start:end])
-    if size <= most and end - start <= 20 * most:
+    if size <= most and end - start <= LETTERS * most:
         return [(start, end, size)]
     found: list[tuple[int, int, float]] = []
     ends = [match.end() for match in _clause.finditer(text, start, end)]
@@ -181,7 +191,8 @@ def _grouped(units: list[_Unit], least: int, most: int) -> list[tuple[int, int, 
     groups = [group for group in groups if group]
     sizes = [sum(unit.words for unit in group) for group in groups]
     if len(groups) > 1 and sizes[-1] < least / 2 and sizes[-2] + sizes[-1] <= 1.25 * most:
-        groups[-2] += groups.pop()
+        rest = groups.pop()
+        groups[-1] += rest
     return [(group[0].start, group[-1].end, group[0].page) for group in groups]
 
 

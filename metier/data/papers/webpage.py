@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-from metier.data.markup import BREAKS, UNSEEN
+from metier.data.markup import BREAKS, UNSEEN, tamed
 from metier.data.papers.paper import Kind, Piece
 
 ASIDE = (UNSEEN - {"head", "title"}) | {
@@ -29,7 +29,7 @@ def from_html(markup: str) -> tuple[str, list[Piece]]:
     """The title and the blocks of a page."""
     page = _Page()
     try:
-        page.feed(markup)
+        page.feed(tamed(markup))
         page.close()
     except AssertionError:  # how this parser meets marked sections that it does not know; what came before is kept
         page.end()

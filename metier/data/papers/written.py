@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from metier.data.markup import plain
+from metier.data.markup import plain, tamed
 from metier.data.papers.paper import Kind, Piece
 from metier.errors import MissingExtra
 
@@ -71,7 +71,7 @@ class _Blocks:
         elif token.type in ("fence", "code_block"):
             self._put("lines", token.content)
         elif token.type == "html_block":
-            self._put("text", plain(token.content))
+            self._put("text", plain(tamed(token.content)))
         elif token.type == "inline":
             self._put("heading" if self._level else "text", _inline(token.children or ()))
 
