@@ -42,7 +42,7 @@ def test_a_long_sentence_is_cut_and_a_rest_joins():
     found = passages(paper(("text", "word, " * 400 + "end."), ("text", "Short rest.")))
     assert all(words(one.text) <= 150 for one in found) and found[-1].text.endswith("Short rest.")
     letters = passages(paper(("text", "x" * 10_000)))
-    assert "".join(one.text for one in letters) == "x" * 10_000 and max(len(one.text) for one in letters) <= 2_400
+    assert "".join(one.text for one in letters) == "x" * 10_000 and max(len(one.text) for one in letters) <= 3_000
 
 
 def test_lines_stay_whole():
