@@ -14,7 +14,7 @@ from metier.models.machine import machine
 from metier.pipeline.environment import environment
 
 HERE = Path(__file__).parent
-SHARED = {"__init__", "__main__", "quality", "sections", "setfit_peer", "small_runs", "table"}
+SHARED = {"__init__", "__main__", "quality", "rewriting", "sections", "setfit_peer", "small_runs", "table"}
 
 
 FOLDERS = {"work", "peers", "wordnet"}

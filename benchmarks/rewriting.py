@@ -7,8 +7,9 @@ import re
 
 KINDS = ("shortened", "reordered", "typos", "swapped")
 FUNCTION = frozenset(
-    "what is are the of for to do does you have about in by on a an and or how who at with being done which".split()
-)
+    ("what", "is", "are", "the", "of", "for", "to", "do", "does", "you", "have", "about", "in", "by", "on", "a", "an",
+     "and", "or", "how", "who", "at", "with", "being", "done", "which")
+)  # fmt: skip
 STEMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"what (?:is \(are\)|is|are) (.+)", ("tell me about {}", "can you explain {} to me", "{} meaning")),
     (r"do you have information about (.+)", ("where can I read about {}", "I would like to learn about {}")),

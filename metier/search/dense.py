@@ -50,10 +50,11 @@ class Dense:
         if living < self.n // 4:
             rows = np.flatnonzero(alive)
         else:
-            wanted = min(self.n, limit + self.n - living if self.n - living < limit else 4 * limit)
+            wanted = min(self.n, 2 * limit * self.n // living)
             rows = self.graph.search(np.asarray(vector, dtype=np.float32), wanted).keys.astype(np.int64)
             rows = rows[alive[rows]]
-        return rows[_best(self.at(rows, vector), min(limit, len(rows)))]
+        found: np.ndarray = rows[_best(self.at(rows, vector), min(limit, len(rows)))]
+        return found
 
     def at(self, rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
         """The cosines `(n,)` of some rows with a vector."""
@@ -71,10 +72,7 @@ class Dense:
 
 def _best(values: np.ndarray, limit: int) -> np.ndarray:
     """Places of the `limit` greatest, greatest first; of equals the first."""
-    if limit < len(values):
-        chosen = np.argpartition(-values, limit)[:limit]
-    else:
-        chosen = np.arange(len(values))
+    chosen = np.argpartition(-values, limit)[:limit] if limit < len(values) else np.arange(len(values))
     found: np.ndarray = chosen[np.lexsort((chosen, -values[chosen]))]
     return found
 
@@ -114,7 +112,8 @@ def write(
 
 def _graph(width: int) -> Any:
     try:
-        from usearch.index import Index, MetricKind, ScalarKind
+        from usearch.compiled import MetricKind, ScalarKind
+        from usearch.index import Index
     except ImportError:
         raise MissingExtra("usearch", "apps") from None
     return Index(

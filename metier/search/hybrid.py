@@ -1,8 +1,8 @@
 """Lexical and dense scores as one, and a second look at the best.
 
-`fused = SHARE * lexical / best possible lexical + (1 - SHARE) * max(cosine, 0)`: a convex combination of scores that are
-normalised by what they could be at most (Bruch, Gai & Ingber 2023). Chosen on one half of MedQuAD's questions against
-reciprocal rank fusion (Cormack, Clarke & Buettcher 2009), which is here to compare with.
+`fused = SHARE * lexical / best possible lexical + (1 - SHARE) * max(cosine, 0)`: a convex combination of scores that
+are normalised by what they could be at most (Bruch, Gai & Ingber 2023). Chosen on one half of MedQuAD's questions
+against reciprocal rank fusion (Cormack, Clarke & Buettcher 2009), which is here to compare with.
 """
 
 from __future__ import annotations
@@ -31,12 +31,11 @@ def fused(lexical: np.ndarray, best: float, cosines: np.ndarray | None, share: f
         cosines: `(n,)`; None where the query has no vector: then the words count alone.
         share: of the words.
     """
-    words = np.clip(lexical / max(best, 1e-9), 0.0, 1.0)
+    words: np.ndarray = np.clip(lexical / max(best, 1e-9), 0.0, 1.0)
     if cosines is None:
         return words
-    if best <= 0.0:
-        return np.clip(cosines, 0.0, 1.0)
-    return share * words + (1.0 - share) * np.clip(cosines, 0.0, 1.0)
+    near: np.ndarray = np.clip(cosines, 0.0, 1.0)
+    return share * words + (1.0 - share) * near if best > 0.0 else near
 
 
 def reciprocal(rankings: Sequence[np.ndarray], n: int, constant: int = RRF) -> np.ndarray:
@@ -52,7 +51,14 @@ def reciprocal(rankings: Sequence[np.ndarray], n: int, constant: int = RRF) -> n
 
 
 def reranked(
-    query: str, texts: Sequence[str], scores: np.ndarray, rerank: Rerank, *, weight: float, seconds: float, batch: int = 8
+    query: str,
+    texts: Sequence[str],
+    scores: np.ndarray,
+    rerank: Rerank,
+    *,
+    weight: float,
+    seconds: float,
+    batch: int = 8,
 ) -> np.ndarray:
     """Scores `(n,)`, best first, of which the first ones were looked at again, as many as the time allows.
 

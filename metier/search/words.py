@@ -1,8 +1,8 @@
 """Terms of a text for lexical search, in English, Chinese and texts that mix both.
 
-Folded by NFKC and case; words stay as they are (taking the plural's `s` off, Harman 1991, and leaving out stop words did
-not help the hybrid search on MedQuAD). Runs of Chinese give the words that jieba finds and every two characters on end;
-numbers and codes stay whole, and give their parts.
+Folded by NFKC and case; words stay as they are (taking the plural's `s` off, Harman 1991, and leaving out stop words
+did not help the hybrid search on MedQuAD). Runs of Chinese give the words that jieba finds and every two characters on
+end; numbers and codes stay whole, and give their parts.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from metier.errors import MissingExtra
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 HAN = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 """Characters between which no blanks stand: Chinese and Japanese."""
-_piece = re.compile(rf"[{HAN}]+|[^\W_{HAN}]+(?:['\u2019_./:+#-][^\W_{HAN}]+)*")
+_piece = re.compile(rf"[{HAN}]+|[^\W_{HAN}]+(?:['_./:+#-][^\W_{HAN}]+)*")
 _han = re.compile(rf"[{HAN}]")
 _joint = re.compile(r"[_./:+#-]")
 _digit = re.compile(r"\d")
-_possessive = re.compile(r"['\u2019]s?(?=$|[_./:+#-])")
+_possessive = re.compile(r"'s?(?=$|[_./:+#-])")
 _thousands = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 LONGEST = 20_000
 """Characters of a text that are looked at."""
@@ -40,7 +42,7 @@ STOP_ZH = frozenset("的了是在和有我你他她它们吗呢啊吧就也都�
 
 def folded(text: str) -> str:
     """A text in one width and one case (NFKC, case folding), cut at `LONGEST` characters."""
-    return unicodedata.normalize("NFKC", text[:LONGEST]).casefold()
+    return unicodedata.normalize("NFKC", text[:LONGEST]).casefold().replace("\u2019", "'")
 
 
 def terms(text: str) -> list[str]:
@@ -65,7 +67,7 @@ def chinese(run: str) -> Iterator[str]:
     if len(run) == 1:
         yield run
         return
-    for word in _jieba().cut_for_search(run, HMM=False) if len(run) > 2 else [run]:
+    for word in cutter().cut_for_search(run, HMM=False) if len(run) > 2 else [run]:
         if len(word) > 2 or (len(word) == 1 and word not in STOP_ZH):
             yield word
     yield from (run[at : at + 2] for at in range(len(run) - 1))
@@ -75,8 +77,8 @@ _lock = Lock()
 _cutter: list[Any] = []
 
 
-def _jieba() -> Any:
-    """jieba's cutter with its own dictionary; read anew in each process.
+def cutter() -> Any:
+    """jieba's cutter with its own dictionary, read anew in each process. Raises `MissingExtra` without jieba.
 
     Its cache is a file in the shared temporary folder that it would unmarshal whoever wrote it: not used.
     """
@@ -85,7 +87,10 @@ def _jieba() -> Any:
             if not _cutter:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # its sources warn: escapes, pkg_resources
-                    import jieba
+                    try:
+                        import jieba
+                    except ImportError:
+                        raise MissingExtra("jieba", "apps") from None
                 logging.getLogger("jieba").setLevel(logging.WARNING)
                 cutter = jieba.Tokenizer()
                 cutter.FREQ, cutter.total = cutter.gen_pfdict(cutter.get_dict_file())

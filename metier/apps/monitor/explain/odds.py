@@ -14,6 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from metier.errors import MissingExtra
+from metier.search import words as search_words
+
 WORD = re.compile(r"[^\W_]+(?:['’.&-][^\W_]+)*")
 HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
 STOP_WORDS = """
@@ -127,10 +130,7 @@ def _han(run: str) -> Iterator[str]:
 def _jieba() -> Callable[[str], list[str]] | None:
     """The word segmentation of jieba, where that is installed."""
     try:
-        import jieba  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError:
+        cut = search_words.cutter().cut
+    except MissingExtra:
         return None
-    import logging
-
-    jieba.setLogLevel(logging.WARNING)  # it says on stderr that it loads
-    return lambda run: [str(word) for word in jieba.cut(run, HMM=False)]
+    return lambda run: [str(word) for word in cut(run, HMM=False)]
