@@ -106,14 +106,14 @@ def get(connection: Connection, id: str) -> Conversation | None:
     return None if row is None else bulk.read_as(Conversation, row)
 
 
-def change(connection: Connection, seen: Conversation, **values: Any) -> Conversation | None:
-    """Sets columns of a conversation that is still as it was `seen`; `None` where somebody else was faster."""
+def change(connection: Connection, was: Conversation, /, **values: Any) -> Conversation | None:
+    """Sets columns of a conversation that is still as it was seen; `None` where somebody else was faster."""
     statement = (
         update(conversations)
-        .where(conversations.c.id == seen.id, conversations.c.version == seen.version)
-        .values(**values, version=seen.version + 1)
+        .where(conversations.c.id == was.id, conversations.c.version == was.version)
+        .values(**values, version=was.version + 1)
     )
-    return get(connection, seen.id) if connection.execute(statement).rowcount else None
+    return get(connection, was.id) if connection.execute(statement).rowcount else None
 
 
 def say(connection: Connection, message: Message) -> Message:

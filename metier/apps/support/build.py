@@ -165,8 +165,8 @@ def _understanding(
     watch.say(f"Fitting a run that tells intents on {len(rows):,} questions.")
     method = "full" if len(rows) >= 1000 else "contrastive"
     model = train(
-        rows, label="intent", text="text", split="split", out=staged / RUN, watch=watch, method=method, backbone=settings.backbone,
-        threads=settings.threads,
+        rows, label="intent", text="text", split="split", out=staged / RUN, watch=watch, method=method,
+        backbone=settings.backbone, threads=settings.threads,
     )  # fmt: skip
     held_out = frozenset(row["text"] for row in rows if row["split"] == "test")
     return True, replace(Understanding.of(model, entries), held_out=held_out)

@@ -114,8 +114,8 @@ class Answerer:
         value = slots.told(asked.text, context.waiting, self.parts.slots, self.parts.today())
         bare = replace(asked, context=replace(context, waiting="", pending=""))
         if not value:
-            matches = self._matches(bare, bare.masked)[0]
-            if matches and matches[0].score >= self.parts.known.sure.threshold:
+            matches = self._matches(bare.masked)[0]
+            if follow.follows(bare) or (matches and matches[0].score >= self.parts.rules.offer):
                 return None  # another question
             text = say("ask_again", asked.language, slot=slot_name(context.waiting, asked.language))
             again = Reply(text, "template", entry=context.pending, waiting=context.waiting)
@@ -165,11 +165,11 @@ class Answerer:
     def _read(self, asked: Asked) -> tuple[Asked, list[Match], Intent, np.ndarray | None]:
         """The message as what it most surely means: a question of its own, or one that goes on from the last."""
         alone = asked.standing_for(asked.masked)
-        matches, intent, vector = self._matches(alone, alone.standing)
+        matches, intent, vector = self._matches(alone.standing)
         if not follow.follows(asked):
             return alone, matches, intent, vector
         on = asked.standing_for(follow.joined(asked))
-        further, other, its = self._matches(on, on.standing)
+        further, other, its = self._matches(on.standing)
         sure = matches[0].score if matches else 0.0
         if further and further[0].score > sure and further[0].entry.id != asked.context.entry:
             return on, further, other, its
@@ -177,7 +177,7 @@ class Answerer:
             return alone, matches, intent, vector
         return on, further, other, its
 
-    def _matches(self, asked: Asked, text: str) -> tuple[list[Match], Intent, np.ndarray | None]:
+    def _matches(self, text: str) -> tuple[list[Match], Intent, np.ndarray | None]:
         vector = self.parts.encode([text])[0]
         intent = self.parts.understand(text) if self.parts.understand is not None else NOBODY
         return self.parts.known.find(text, intent, vector=vector), intent, vector

@@ -10,7 +10,7 @@ matches were right; its scores are checked on folds that it was not fitted on. W
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -89,14 +89,15 @@ class Trial:
 def fitted(trials: Sequence[Trial], wanted: float) -> Sure:
     """The regression of these trials, with the threshold at which the share `wanted` of the answers given is right.
 
-    Where too few trials are there, the prior of the house, with the threshold measured on what there is.
+    Where too few trials are there, the prior of the house from a half on, and the curve of what there is.
     """
     kept = [trial for trial in trials if len(trial.features)]
     rows = np.array([row for trial in kept for row in trial.features], dtype=np.float64).reshape(-1, FEATURES)
     labels = np.array([at == trial.right for trial in kept for at in range(len(trial.features))])
     groups = [trial.group for trial in kept]
     if min(labels.sum(), (~labels).sum(), len(set(groups)) * FEW / FOLDS) < FEW:
-        return _placed(Sure(), kept, [_best(Sure(), trial) for trial in kept], wanted)
+        measured = _placed(Sure(), [_best(Sure(), trial) for trial in kept], wanted)
+        return replace(measured, threshold=Sure().threshold)
     folds = {group: at % FOLDS for at, group in enumerate(sorted(set(groups)))}
     owners = np.array([folds[trial.group] for trial in kept for _ in trial.features])
     judged: list[tuple[float, bool] | None] = [None] * len(kept)
@@ -105,7 +106,7 @@ def fitted(trials: Sequence[Trial], wanted: float) -> Sure:
         for at, trial in enumerate(kept):
             if folds[trial.group] == fold:
                 judged[at] = _best(other, trial)
-    return _placed(_regression(rows, labels), kept, [one for one in judged if one is not None], wanted)
+    return _placed(_regression(rows, labels), [one for one in judged if one is not None], wanted)
 
 
 def _regression(rows: np.ndarray, labels: np.ndarray) -> Sure:
@@ -125,7 +126,7 @@ def _best(sure: Sure, trial: Trial) -> tuple[float, bool]:
     return float(scores[best]), best == trial.right
 
 
-def _placed(sure: Sure, trials: Sequence[Trial], judged: Sequence[tuple[float, bool]], wanted: float) -> Sure:
+def _placed(sure: Sure, judged: Sequence[tuple[float, bool]], wanted: float) -> Sure:
     """With the lowest threshold from which on the wanted share is right, and the curve."""
     order = sorted(judged, key=lambda one: -one[0])
     points, right = [], 0
@@ -136,5 +137,4 @@ def _placed(sure: Sure, trials: Sequence[Trial], judged: Sequence[tuple[float, b
     good_ones = [point for point in points if point.right >= wanted]
     threshold = good_ones[-1].threshold if good_ones else max([0.9, *(point.threshold for point in points)])
     step = max(len(points) // 50, 1)
-    values = {name: getattr(sure, name) for name in ("weights", "bias", "mean", "scale", "rows")}
-    return Sure(**values, threshold=threshold, curve=tuple(points[::step]))
+    return replace(sure, threshold=threshold, curve=tuple(points[::step]))
