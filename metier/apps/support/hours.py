@@ -39,8 +39,8 @@ class Hours:
         """
         days: dict[int, Sequence[tuple[int, int]]] = {}
         for key, spans in written.items():
-            found = [_span(one.strip(), key) for one in spans.split(",") if one.strip()]
-            days.update(dict.fromkeys(_days(key), found))
+            named = _days(key)
+            days.update(dict.fromkeys(named, [_span(one.strip(), key) for one in spans.split(",") if one.strip()]))
         every = {day: [(0, 1440)] for day in range(7)}
         return cls(zone, days if written else every, frozenset(holidays))
 
