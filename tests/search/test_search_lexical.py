@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metier.search import dense, hybrid, lexical, words
@@ -37,6 +37,7 @@ def test_scores_are_those_of_bm25s(postings: Lexical) -> None:
         assert postings.scores(query(text)) == pytest.approx(other.get_scores(asked), abs=1e-5)
 
 
+@settings(max_examples=20)
 @given(st.lists(st.text("ab cd", max_size=12), max_size=12), st.integers(1, 5), st.text("abcd ", max_size=8))
 def test_blocks_change_nothing(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], size: int, asked: str
