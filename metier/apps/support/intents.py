@@ -1,15 +1,15 @@
 """Intents where nobody gave any: questions that ask the same come together, and each group gets a name.
 
-Vectors of an encoder that was not fitted, at length 1, are joined from the bottom up by their mean cosine (average
-linkage, Sokal & Michener 1958). Where to cut the tree is where groups are tightest for how far apart they lie (the
-silhouette, Rousseeuw 1987, in its simplified form by centres, Hruschka et al. 2004). A group is named by the terms
-that are said in it and not elsewhere (class-based TF-IDF, Grootendorst 2022), or where there are none by its most
-central question.
+Vectors of an encoder that was not fitted, at length 1, are parted by k-means (MacQueen 1967; Arthur & Vassilvitskii
+2007), into as many groups as the silhouette of their cosine distances is largest for (Rousseeuw 1987). A group is named
+by the terms that are said in it and not elsewhere (class-based TF-IDF, Grootendorst 2022), or where there are none by
+its most central question.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from metier.errors import DataError
 OTHER = "other"
 """The label of questions that belong to no group."""
 MOST = 10_000
-"""Questions that the tree is made of; what is more joins the nearest group. Its memory and time grow by the square."""
+"""Questions that groups are made of; what is more joins the nearest one."""
 SMALLEST = 5
 NAMED = 3
 """Terms of a name, at most."""
@@ -29,10 +29,15 @@ COMMON = 0.15
 """The share of a group's questions that a term of its name must be in."""
 LONGEST = 40
 """Columns of a name that is a question shortened; a Chinese character takes two."""
-STEP = 1.12
-"""From one number of groups that is tried to the next."""
+STEP = 1.25
+"""From one number of groups that is tried to the next: all of them, for the silhouette has more than one peak."""
+MEAN = 3
+"""Times the smallest group that groups have on average, at least."""
+ROUNDS = 50
+STARTS = 5
+"""Times that k-means begins anew with the number of groups that was best."""
 FAR = 3.0
-"""Deviations from its group's mean likeness at which a question belongs to no group."""
+"""Robust deviations from its group's median likeness at which a question belongs to no group."""
 BLOCK = 1024
 
 Terms = Callable[[str], Iterable[str]]
@@ -118,71 +123,60 @@ def grouped(
     chosen = np.arange(len(vectors))
     if len(vectors) > MOST:
         chosen = np.sort(np.random.default_rng(seed).choice(len(vectors), MOST, replace=False))
-    sample = vectors[chosen]
-    groups, silhouette = _cut(sample, _tree(sample), count, smallest)
-    large = np.flatnonzero(np.bincount(groups) >= smallest)
-    if not len(large):
-        return np.full(len(vectors), -1), 0.0
-    centres = _centres(sample, groups, large)
-    nearest, likeness = _nearest(sample, centres)
-    inside = np.isin(groups, large) & (large[nearest] == groups)
-    floors = np.array([_floor(likeness[inside & (nearest == at)]) for at in range(len(large))])
-    every, how = _nearest(vectors, centres)
-    found = np.where(how >= floors[every], large[every], -1)
-    return found, silhouette
+    centres, value = _centres(vectors[chosen], count, smallest, seed)
+    groups, likeness = _nearest(vectors, centres)
+    floors = np.array([_floor(likeness[groups == one]) for one in range(len(centres))])
+    return np.where(likeness >= floors[groups], groups, -1), value
 
 
-def _tree(vectors: np.ndarray) -> np.ndarray:
-    """The linkage of rows at length 1 by the mean of cosine distances."""
-    from scipy.cluster.hierarchy import linkage
-
-    n = len(vectors)
-    distances = np.empty(n * (n - 1) // 2, dtype=np.float64)
-    start = 0
-    for row in range(0, n, BLOCK):
-        block = 1.0 - vectors[row : row + BLOCK] @ vectors[row:].T
-        for at, line in enumerate(block):
-            own = line[at + 1 :]
-            distances[start : start + len(own)] = own
-            start += len(own)
-    np.maximum(distances, 0.0, out=distances)
-    tree: np.ndarray = linkage(distances, method="average")
-    return tree
-
-
-def _cut(vectors: np.ndarray, tree: np.ndarray, count: int | None, smallest: int) -> tuple[np.ndarray, float]:
-    """The groups `(n,)` of the best cut, or of that into `count`, and their silhouette."""
-    from scipy.cluster.hierarchy import fcluster
-
-    most = max(2, min(len(vectors) // 2, 2000))
-    sizes = [count] if count else sorted({round(2 * STEP**at) for at in range(200) if 2 * STEP**at <= most})
-    best, found = -2.0, np.zeros(len(vectors), dtype=np.int64)
+def _centres(vectors: np.ndarray, count: int | None, smallest: int, seed: int) -> tuple[np.ndarray, float]:
+    """The centres `(groups, width)` of so many groups, or of as many as the silhouette says, and the silhouette."""
+    most = max(2, len(vectors) // (MEAN * smallest))
+    sizes = [count] if count else list(dict.fromkeys(round(2 * STEP**at) for at in range(60) if 2 * STEP**at <= most))
+    best, found = -2.0, vectors[:1]
     for size in sizes:
-        groups = fcluster(tree, size, criterion="maxclust") - 1
-        value = silhouette(vectors, groups, smallest)
+        centres, value = _means(vectors, min(size, len(vectors)), seed, 1)
         if value > best:
-            best, found = value, groups
-    return found, best
+            best, found = value, centres
+    centres, value = _means(vectors, len(found), seed, STARTS)
+    return (centres, value) if value > best else (found, best)
 
 
-def silhouette(vectors: np.ndarray, groups: np.ndarray, smallest: int = 1) -> float:
-    """The mean simplified silhouette: `(b - a) / max(a, b)` of a row, `a` the distance to its own centre, `b` the next.
+def _means(vectors: np.ndarray, size: int, seed: int, starts: int) -> tuple[np.ndarray, float]:
+    """The centres of k-means at length 1, and their silhouette; of rows that are all the same there are fewer."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
-    Rows of groups smaller than `smallest` count 0, as singletons do in Rousseeuw's.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different rows than groups
+        made = KMeans(size, n_init=starts, max_iter=ROUNDS, random_state=seed).fit(vectors).cluster_centers_
+    centres = _unit(np.unique(made, axis=0))
+    return centres, silhouette(vectors, _nearest(vectors, centres)[0])
+
+
+def silhouette(vectors: np.ndarray, groups: np.ndarray) -> float:
+    """The mean of `(b - a) / max(a, b)` over rows `(n, width)` at length 1 (Rousseeuw 1987).
+
+    `a` is the mean cosine distance to the others of the own group, `b` that to the nearest other group. Both come
+    from sums, since the mean of `1 - x y` over `y` is `1 - x mean(y)`. A row alone in its group counts 0.
     """
-    large = np.flatnonzero(np.bincount(groups) >= smallest)
-    if len(large) < 2:
+    names, own = np.unique(groups, return_inverse=True)
+    if len(names) < 2:
         return -1.0
-    distances = 1.0 - vectors @ _centres(vectors, groups, large).T
-    place = np.full(groups.max() + 1, -1)
-    place[large] = np.arange(len(large))
-    own = place[groups]
-    inside = np.flatnonzero(own >= 0)
-    near = distances[inside, own[inside]]
-    distances[inside, own[inside]] = np.inf
-    next_one = distances[inside].min(axis=1)
-    values = (next_one - near) / np.maximum(np.maximum(next_one, near), 1e-9)
-    return float(values.sum() / len(groups))
+    counts = np.bincount(own)
+    sums = np.zeros((len(names), vectors.shape[1]), dtype=np.float64)
+    np.add.at(sums, own, vectors)
+    values = np.zeros(len(vectors))
+    for start in range(0, len(vectors), BLOCK):
+        block, group = vectors[start : start + BLOCK], own[start : start + BLOCK]
+        likeness, rows = block @ sums.T, np.arange(len(block))
+        near = 1.0 - (likeness[rows, group] - (block**2).sum(axis=1)) / np.maximum(counts[group] - 1, 1)
+        distances = 1.0 - likeness / counts
+        distances[rows, group] = np.inf
+        far = distances.min(axis=1)
+        share = (far - near) / np.maximum(np.maximum(near, far), 1e-9)
+        values[start : start + BLOCK] = np.where(counts[group] > 1, share, 0.0)
+    return float(values.mean())
 
 
 def named(texts: Sequence[str], vectors: np.ndarray, members: Sequence[np.ndarray], terms: Terms) -> list[Intent]:
@@ -245,13 +239,6 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return found
 
 
-def _centres(vectors: np.ndarray, groups: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """`(chosen, width)`, the mean directions of some groups."""
-    sums = np.zeros((groups.max() + 1, vectors.shape[1]), dtype=np.float32)
-    np.add.at(sums, groups, vectors)
-    return _unit(sums[chosen])
-
-
 def _nearest(vectors: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of each row the place of the nearest centre, and its cosine."""
     found = [block @ centres.T for block in np.array_split(vectors, len(vectors) // BLOCK + 1)]
@@ -260,5 +247,8 @@ def _nearest(vectors: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _floor(likeness: np.ndarray) -> float:
-    """The cosine under which a question is no longer of a group, from those of its members."""
-    return float(likeness.mean() - FAR * likeness.std() - 0.02) if len(likeness) else 2.0
+    """The cosine under which a question is no longer of a group, from those of its members (Hampel 1974)."""
+    if not len(likeness):
+        return 2.0
+    middle = float(np.median(likeness))
+    return middle - FAR * 1.4826 * float(np.median(np.abs(likeness - middle))) - 0.02
