@@ -20,7 +20,7 @@ from metier.errors import DataError
 
 OTHER = "other"
 """The label of questions that belong to no group."""
-MOST = 10_000
+MOST = 5_000
 """Questions that groups are made of; what is more joins the nearest one."""
 SMALLEST = 5
 NAMED = 3
@@ -93,7 +93,7 @@ def find(
         terms: cuts a text into terms.
         count: how many groups there shall be at most; `None`: as many as the silhouette says.
         smallest: groups of fewer questions count as `other`.
-        seed: of the sample where there are more than 10,000.
+        seed: of the sample where there are more than 5,000.
 
     Raises:
         DataError: where vectors and texts do not belong together, or hold what is no number.
