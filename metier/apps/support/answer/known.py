@@ -78,6 +78,33 @@ NO_MATCH = Match(StoredEntry("", "", ""), "", (), 1.0)
 """Where an answer was found without looking: it had been found before."""
 
 
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """An entry that is not in the knowledge yet, or stands there in other words: what a replay finds beside the rest.
+
+    Args:
+        entry: as it would be.
+        texts: its questions.
+        vectors: theirs, `(texts, width)`.
+    """
+
+    entry: StoredEntry
+    texts: Sequence[str]
+    vectors: np.ndarray
+
+    @classmethod
+    def of(cls, entry: StoredEntry, encode: Encode) -> Proposed:
+        """With its questions encoded."""
+        texts = [one.text for one in texts_of(entry)]
+        return cls(entry, texts, encode(texts))
+
+    def nearest(self, vector: np.ndarray, text: str) -> tuple[str, float]:
+        """The question of it that is nearest to a message, and their cosine; where there is none, by their terms."""
+        own = set(terms(text))
+        pairs = zip(self.texts, (self.vectors @ vector).tolist(), strict=True)
+        return max(pairs, key=lambda one: (one[1], _shared(own, one[0])))
+
+
 class Known:
     """The knowledge as messages find it.
 
@@ -118,7 +145,7 @@ class Known:
 
     def find(
         self, text: str, intent: Intent = NOBODY, *, vector: np.ndarray | None = None, without: Sequence[str] = (),
-        limit: int = NEAREST,
+        beside: Proposed | None = None, limit: int = NEAREST,
     ) -> list[Match]:  # fmt: skip
         """The entries that may answer, the surest first.
 
@@ -127,20 +154,25 @@ class Known:
             intent: what the run says of it.
             vector: of the text, where somebody has it.
             without: ids of texts of the index that do not count: how calibration looks at itself.
+            beside: an entry that is found as if it were in the knowledge; needs the vector.
             limit: entries that are looked at.
         """
         hits = self._index.search(text, limit, vector=vector, without=without)
         best = {hit.group: hit for hit in hits}
         with self._store.read() as connection:
             entries = knowledge.get(connection, best)
-        pairs = [(entries[id], hit) for id, hit in best.items() if id in entries and entries[id].active]
-        near = [(hit.text, hit.cosine) for _, hit in pairs]
-        intents = [intent.probabilities.get(entry.intent, 0.0) if entry.intent else 0.0 for entry, _ in pairs]
-        rows = features(text, near, intents, intent.outside)
+        pairs = [
+            (entries[id], hit.text, hit.cosine) for id, hit in best.items() if id in entries and entries[id].active
+        ]
+        if beside is not None and vector is not None:
+            pairs = [one for one in pairs if one[0].id != beside.entry.id]
+            pairs.append((beside.entry, *beside.nearest(vector, text)))
+        intents = [intent.probabilities.get(entry.intent, 0.0) if entry.intent else 0.0 for entry, _, _ in pairs]
+        rows = features(text, [(words, cosine) for _, words, cosine in pairs], intents, intent.outside)
         scores = self.sure(np.array(rows)) if rows else np.zeros(0)
         found = [
-            Match(entry, hit.text, row, float(score))
-            for (entry, hit), row, score in zip(pairs, rows, scores, strict=True)
+            Match(entry, words, row, float(score))
+            for (entry, words, _), row, score in zip(pairs, rows, scores, strict=True)
         ]
         return sorted(found, key=lambda one: (-one.score, one.entry.id))
 
