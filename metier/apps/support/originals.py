@@ -24,12 +24,12 @@ class Originals:
 
     def __init__(self, seconds: float = KEPT, most: int = MOST, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds, self._most, self._clock = seconds, most, clock
-        self._kept: OrderedDict[tuple[str, int], tuple[float, Masked]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int], tuple[float, Masked | str]] = OrderedDict()
         self._turn = threading.Lock()
 
-    def keep(self, conversation: str, number: int, masked: Masked) -> None:
-        """Remembers what a message masked, or an answer to it; nothing, where nothing was private."""
-        if not masked.found:
+    def keep(self, conversation: str, number: int, masked: Masked | str) -> None:
+        """Remembers what a message masked, or the whole of an answer; nothing, where nothing was private."""
+        if isinstance(masked, Masked) and not masked.found:
             return
         with self._turn:
             self._kept[conversation, number] = (self._clock(), masked)
@@ -40,7 +40,9 @@ class Originals:
         """A text with what is still remembered in its places."""
         with self._turn:
             at, masked = self._kept.get((conversation, number), (0.0, None))
-        return text if masked is None or at < self._clock() - self._seconds else masked.fill(text)
+        if masked is None or at < self._clock() - self._seconds:
+            return text
+        return masked if isinstance(masked, str) else masked.fill(text)
 
     def forget(self, conversation: str) -> None:
         """Lets go of all that a conversation said."""

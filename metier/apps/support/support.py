@@ -22,10 +22,11 @@ from metier.apps.support.conversation import Act, Refused, act
 from metier.apps.support.hours import Hours
 from metier.apps.support.item import Context
 from metier.apps.support.originals import Originals
-from metier.data.private.found import REGIONS, Rules
+from metier.data.private.found import REGIONS, Masked, Rules
 from metier.data.private.mask import mask
 from metier.errors import DataError, MetierError
 from metier.store import audit, conversations, deliveries
+from metier.store.columns import clean
 from metier.store.conversations import Conversation, Message
 from metier.store.deliveries import Delivery
 from metier.store.group import Group
@@ -98,14 +99,17 @@ class Support:
 
     # -- customers -----------------------------------------------------------------------------------------------
     def open(
-        self, channel: str = WEB, language: str = "", *, id: str = "", token: str = ""
+        self, channel: str = WEB, language: str = "", *, id: str = "", token: str = "", visitor: str = ""
     ) -> tuple[Conversation, str]:
-        """A new conversation, and the token that opens it again: whoever holds it is its customer."""
+        """A new conversation, and the token that opens it again: whoever holds it is its customer.
+
+        `visitor` is who writes by an outside channel, as that one calls them: no token opens such a conversation.
+        """
         token = token or secrets.token_urlsafe(32)
         now = self._clock()
         known = language if language in ("en", "zh") else ""
         made = Conversation(
-            id or new_id(), conversations.digest(token), "bot", now, now, channel, known,
+            id or new_id(), visitor or conversations.digest(token), "bot", now, now, channel, known,
             context=Context(language=known).kept(),
         )  # fmt: skip
         self._commit(lambda connection: conversations.open_one(connection, made))
@@ -139,26 +143,32 @@ class Support:
             DataError: for a text that is too long.
             StoreError: where it could not be kept; it may be sent again.
         """
-        if len(text) > self.house.longest:
-            raise DataError(
-                f"The message has {len(text):,} characters.", expected=f"at most {self.house.longest:,}",
-                hint="send it in parts",
-            )  # fmt: skip
+        self._require_length(text)
         masked = mask(text, rules=self._rules)
         with self._alone(id):
             conversation = self._awake(self.get(id))
-            said = self._say(Message(message or new_id(), id, "visitor", masked.text, self._clock()))
-            self.originals.keep(id, said.number, masked)
+            said = self._say(Message(message or new_id(), id, "visitor", masked.text, self._clock()), masked)
             if said.text != masked.text:  # the same id for something else: what was said first stands
                 masked, text = mask(said.text, rules=self._rules), said.text
             if conversation.state != "bot" or self._has_answer(said):
                 return Exchange(said, (), self.get(id))
             answered = self.answerer.answer(masked, text, Context.of(conversation.context))
             replies = self._reply(said, answered)
-            for one in replies:
-                self.originals.keep(id, one.number, masked)
             shown = tuple(replace(one, text=answered.shown if one.reply else one.text) for one in replies)
             return Exchange(said, shown, self.get(id))
+
+    def keep(self, id: str, text: str, message: str) -> Message:
+        """Keeps what a customer says and leaves the answer to `receive`, called with the same; raises as that does."""
+        self._require_length(text)
+        masked = mask(text, rules=self._rules)
+        with self._alone(id):
+            return self._say(Message(message, self.get(id).id, "visitor", masked.text, self._clock()), masked)
+
+    def call(self, id: str) -> Message:
+        """A person is called without words: what the customer is told. Raises as `act` does."""
+        with self._alone(id):
+            changed = self._act(id, "call", "visitor")
+            return self._queued(changed, None, changed.language or "en")
 
     def transcript(self, id: str, after: int = 0, limit: int | None = None, *, plain: bool = False) -> list[Message]:
         """What was said behind message number `after`; `plain`: with what is still remembered of private data."""
@@ -203,11 +213,8 @@ class Support:
             with self.store.read() as connection:
                 last = [one for one in conversations.latest(connection, id, 20) if one.author == "visitor"]
             answers = last[-1].number if last else None
-            said = self._say(
-                Message(message or new_id(), id, "agent", masked.text, self._clock(), agent, answers, "person")
-            )
-            self.originals.keep(id, said.number, masked)
-            return said
+            own = Message(message or new_id(), id, "agent", masked.text, self._clock(), agent, answers, "person")
+            return self._say(own, masked)
 
     def present(self, agent: str) -> None:
         """A sign of a person: their conversations do not go back to the queue."""
@@ -235,6 +242,10 @@ class Support:
             self.receive(message.conversation, message.text, message.id)
             count += 1
         return count
+
+    def masked(self, text: str) -> str:
+        """A text as it may be kept."""
+        return mask(text[: self.house.longest], rules=self._rules).text
 
     # -- parts ---------------------------------------------------------------------------------------------------
     def _awake(self, conversation: Conversation) -> Conversation:
@@ -265,6 +276,8 @@ class Support:
         kept = self._commit(keep)
         if kept is None:
             return []
+        if answered.shown != kept.text:
+            self.originals.keep(kept.conversation, kept.number, answered.shown)
         self._hear(kept)
         return [kept]
 
@@ -289,12 +302,19 @@ class Support:
             text = say(words[what], language, name=agent)
             self._say(Message(new_id(), conversation.id, "system", text, self._clock()))
 
+    def _require_length(self, text: str) -> None:
+        if len(text) > self.house.longest:
+            raise DataError(
+                f"The message has {len(text):,} characters.", expected=f"at most {self.house.longest:,}",
+                hint="send it in parts",
+            )  # fmt: skip
+
     def _has_answer(self, said: Message) -> bool:
         with self.store.read() as connection:
             behind = conversations.transcript(connection, said.conversation, said.number)
         return any(one.answers == said.number for one in behind)
 
-    def _say(self, message: Message) -> Message:
+    def _say(self, message: Message, masked: Masked | None = None) -> Message:
         def keep(connection: Connection) -> Message:
             kept = conversations.say(connection, message)
             if message.author != "visitor":
@@ -304,6 +324,8 @@ class Support:
             return kept
 
         kept: Message = self._commit(keep)
+        if masked is not None and kept.text == clean(masked.text):
+            self.originals.keep(kept.conversation, kept.number, masked)
         self._hear(kept)
         return kept
 
