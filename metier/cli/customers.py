@@ -72,6 +72,60 @@ def chat(settings: Settings = DEFAULT) -> None:
         made.close()
 
 
+@support.command()
+def serve(
+    settings: Settings = DEFAULT,
+    host: Annotated[str, typer.Option(help="The address to serve on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")] = 8080,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Serve other machines without HTTPS.")] = False,
+) -> None:
+    """Serve what was built to customers, to people and to outside channels, until Ctrl+C."""
+    from metier.apps.support.settings import SupportSettings
+    from metier.serve.support.settings import ServiceSettings
+    from metier.serve.support.together import serve_support
+    from metier.store import open_store
+
+    asked = SupportSettings.read(settings)
+    service = ServiceSettings(host=host, port=port, insecure=insecure)
+    with progress() as watch, open_store(asked.store) as store:
+        serve_support(asked, store, service, watch.say)
+
+
+people = typer.Typer(help="Who may use the desk and the API.")
+support.add_typer(people, name="people")
+Role = Annotated[str, typer.Option(help="viewer, analyst (who answers customers) or admin.")]
+Asked = Annotated[Path, typer.Option("--settings", help="The support.toml.")]
+
+
+@people.command()
+def add(
+    name: Annotated[str, typer.Argument(help="Of the person.")], role: Role = "analyst", settings: Asked = DEFAULT
+) -> None:
+    """Add a person; the password is asked for."""
+    from metier.apps.support.settings import SupportSettings
+    from metier.serve.doors.door import add_person
+    from metier.store import open_store
+
+    password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    with open_store(SupportSettings.read(settings).store) as store, store.write() as connection:
+        add_person(connection, name, role, password, "command line", time.time())
+    typer.echo(f"{name} may come in as {role}.")
+
+
+@people.command()
+def key(
+    name: Annotated[str, typer.Argument(help="Of the program that shall use it.")], role: Role = "viewer",
+    settings: Asked = DEFAULT,
+) -> None:  # fmt: skip
+    """Make an API key; it is shown once, on stdout."""
+    from metier.apps.support.settings import SupportSettings
+    from metier.store import open_store
+    from metier.store import people as admitted
+
+    with open_store(SupportSettings.read(settings).store) as store, store.write() as connection:
+        typer.echo(admitted.add_key(connection, name, role, time.time()))
+
+
 def _show(exchange: Exchange) -> None:
     for message in exchange.replies:
         typer.echo(message.text)

@@ -128,7 +128,7 @@ def add(
 ) -> None:
     """Add a person; the password is asked for."""
     from metier.apps.monitor.settings import MonitorSettings
-    from metier.serve.monitor.door import add_person
+    from metier.serve.doors.door import add_person
     from metier.store.store import Store
 
     password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)

@@ -124,6 +124,10 @@ def say(connection: Connection, message: Message) -> Message:
     """
     if message.author not in AUTHORS:
         raise DataError(f"There is no author {message.author!r}.", expected=", ".join(AUTHORS))
+    # On PostgreSQL who says something in a conversation waits for who does so at the same time, so that the numbers of
+    # a conversation become visible in their order: whoever has read up to one has missed none before it.
+    own = select(conversations.c.id).where(conversations.c.id == clean(message.conversation))
+    connection.execute(own.with_for_update())
     there = find(connection, message.conversation, message.id)
     if there is not None:
         return there
@@ -157,15 +161,38 @@ def latest(connection: Connection, conversation: str, limit: int) -> list[Messag
 
 def unanswered(connection: Connection, before: float) -> list[Message]:
     """What customers said to the bot before a time and had no answer to: a process was killed in between."""
-    answer = messages.alias()
+    answer, later = messages.alias(), messages.alias()  # what a person has read meanwhile is not the bot's any more
     statement = (
         select(messages)
         .join(conversations, conversations.c.id == messages.c.conversation)
         .where(messages.c.author == "visitor", messages.c.at < before, conversations.c.state == "bot",
-               ~exists().where(answer.c.answers == messages.c.number))
+               ~exists().where(answer.c.answers == messages.c.number),
+               ~exists().where(later.c.conversation == messages.c.conversation, later.c.number > messages.c.number,
+                               later.c.author.in_(("agent", "system"))))
         .order_by(messages.c.number)
     )  # fmt: skip
     return _messages(connection, statement)
+
+
+def since(connection: Connection, after: int, limit: int = 1_000) -> list[tuple[int, str, float]]:
+    """`(number, conversation, at)` of what was said anywhere behind message number `after`, in order."""
+    own = messages.c
+    statement = select(own.number, own.conversation, own.at).where(own.number > after).order_by(own.number).limit(limit)
+    return [(row.number, row.conversation, row.at) for row in connection.execute(statement)]
+
+
+def last_number(connection: Connection) -> int:
+    """The number of the last message anywhere; 0: there is none."""
+    return int(connection.execute(select(func.coalesce(func.max(messages.c.number), 0))).scalar_one())
+
+
+def aged(connection: Connection, before: float, limit: int) -> list[str]:
+    """The ids of conversations in which nobody has said anything since a time, no person is needed, and that are not
+    erased; the oldest first."""
+    table = conversations.c
+    over = and_(table.last < before, table.state.in_(("bot", "resolved")), table.erased.is_(None))
+    statement = select(table.id).where(over).order_by(table.last, table.id).limit(limit)
+    return list(connection.execute(statement).scalars())
 
 
 def queue(connection: Connection) -> list[Conversation]:

@@ -18,9 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # as a program of its own it
 from monitor import sample_month
 
 from metier.apps.monitor.sources.inbox import Inbox
+from metier.serve.doors.hand import Hand, add_key, enrol
 from metier.serve.monitor import ServiceSettings, create_app
-from metier.serve.monitor.acts import Hand
-from metier.serve.monitor.lists import add_key, enrol
 from metier.store import alerts, quarantine
 from metier.store.quarantine import Quarantined
 from metier.store.store import Store
@@ -96,7 +95,7 @@ def client_of(app, key=None, address="127.0.0.1", **more):
 
 
 def main() -> None:
-    from metier.serve.monitor.server import serve
+    from metier.serve.doors.server import serve
 
     folder = Path(sys.argv[1]).parent
     with Store.open(sys.argv[1]) as store:

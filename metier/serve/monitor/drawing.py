@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, tzinfo
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -15,6 +14,7 @@ from metier.apps.monitor.explain.brief import link
 from metier.apps.monitor.item import EVERYTHING
 from metier.errors import RecipeError
 from metier.evaluate import pages
+from metier.serve.doors.drawing import style
 from metier.serve.monitor.phrases import say
 
 if TYPE_CHECKING:
@@ -31,14 +31,6 @@ def draw(template: str, language: str, **values: Any) -> Markup:
 
     found = _environment().get_template(template).render(t=spoken, language=language, css=style(), **values)
     return Markup(found)  # made by a template that escapes
-
-
-@cache
-def style() -> Markup:
-    """The style sheet of all pages."""
-    own = files("metier.serve").joinpath("page.css").read_text(encoding="utf-8")
-    more = files("metier.serve.monitor").joinpath("console.css").read_text(encoding="utf-8")
-    return Markup(own + more)  # files of this package
 
 
 def clock(seconds: float | None, zone: str, form: str = "%Y-%m-%d %H:%M") -> str:

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from starlette.requests import HTTPConnection
-
-from metier.serve.words import LANGUAGES, preferred
+from metier.serve.doors.phrases import DOOR
+from metier.serve.words import LANGUAGES
 
 PHRASES: dict[str, tuple[str, str]] = {
-    # the door
-    "log_in": ("Log in", "登录"),
-    "log_in_lead": ("Opinion monitoring", "舆情监测"),
-    "log_out": ("Log out", "退出登录"),
-    "set_up": ("First person", "创建首位用户"),
-    "set_up_lead": ("This person may do everything, and let others in.", "该用户拥有全部权限，并可添加其他用户。"),
-    "name": ("Name", "用户名"),
-    "password": ("Password", "密码"),
-    "password_again": ("Password again", "再次输入密码"),
-    "wrong_password": ("Name and password do not belong together.", "用户名或密码错误。"),
-    "too_many": ("Too many log-ins failed. Try again in some minutes.", "登录失败次数过多，请稍后再试。"),
-    "not_the_same": ("The two passwords are not the same.", "两次输入的密码不一致。"),
-    "nobody_yet": (
-        "Nobody may come in yet: open the link that the start of the service printed.",
-        "尚无用户：请打开服务启动时显示的链接。",
-    ),
+    **DOOR,
     # around every page
     "skip": ("Skip to the content", "跳到正文"),
     "overview": ("Overview", "总览"),
@@ -239,9 +223,3 @@ def say(name: str, language: str, /, **values: object) -> str:
     """A phrase, with its values filled in. A name that has none is shown as it is: a topic, a detector."""
     both = PHRASES.get(name)
     return name if both is None else both[LANGUAGES.index(language)].format(**values)
-
-
-def language_of(asked: HTTPConnection) -> str:
-    """The language in which somebody is spoken to: chosen, or the browser's."""
-    chosen = asked.query_params.get("lang") or asked.cookies.get("metier-language", "")
-    return chosen if chosen in LANGUAGES else preferred(asked.headers.get("accept-language", ""))

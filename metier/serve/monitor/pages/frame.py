@@ -19,16 +19,18 @@ from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
 from metier.errors import MetierError, StoreGone
-from metier.serve.monitor.drawing import clock, draw, style, zone_of
-from metier.serve.monitor.phrases import language_of, say
+from metier.serve.doors.drawing import style
+from metier.serve.doors.phrases import language_of
+from metier.serve.monitor.drawing import clock, draw, zone_of
+from metier.serve.monitor.phrases import say
 from metier.serve.problems import Problem
 from metier.store import alerts, ticks
 from metier.store.alerts import StoredAlert
 
 if TYPE_CHECKING:
-    from metier.serve.monitor.acts import Hand
+    from metier.serve.doors.door import Caller
+    from metier.serve.doors.hand import Hand
     from metier.serve.monitor.console import Console
-    from metier.serve.monitor.door import Caller
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any
 from nicegui import ui
 from sqlalchemy import Connection
 
-from metier.serve.monitor import lists
+from metier.serve.doors import hand as hands
 from metier.serve.monitor.pages.frame import Screen
 from metier.store import audit, people
 
@@ -56,7 +56,7 @@ class People(Screen):
 
         async def add() -> None:
             secret = password.value or None
-            if await self.do("admin", lambda hand: lists.enrol(hand, name.value or "", role.value, secret)):
+            if await self.do("admin", lambda hand: hands.enrol(hand, name.value or "", role.value, secret)):
                 name.set_value("")
                 password.set_value("")
 
@@ -64,7 +64,7 @@ class People(Screen):
             self.button(self.say("add_person"), add, main=True)
 
     async def _change(self, name: str, **changes: Any) -> None:
-        await self.do("admin", lambda hand: lists.change(hand, name, **changes))
+        await self.do("admin", lambda hand: hands.change(hand, name, **changes))
 
     def _keys(self, connection: Connection) -> dict[str, Any]:
         return {"keys": people.all_keys(connection)}
@@ -83,7 +83,7 @@ class People(Screen):
         role = self.choice(self.say("role"), self._roles(), "analyst")
 
         async def add() -> None:
-            made = await self.do("admin", lambda hand: lists.add_key(hand, name.value or "", role.value))
+            made = await self.do("admin", lambda hand: hands.add_key(hand, name.value or "", role.value))
             if made:
                 name.set_value("")
                 self.tell(self.say("key_once", key=made))
@@ -92,7 +92,7 @@ class People(Screen):
             self.button(self.say("add_key"), add, main=True)
 
     async def _revoke(self, name: str) -> None:
-        await self.do("admin", lambda hand: lists.revoke_key(hand, name))
+        await self.do("admin", lambda hand: hands.revoke_key(hand, name))
 
     def _log(self, connection: Connection) -> dict[str, Any]:
         return {"entries": [asdict(one) for one in audit.listing(connection, limit=40)]}

@@ -10,7 +10,7 @@ from metier.serve.server import DrainingServer, bind, config
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from metier.serve.monitor.console import Console
+    from metier.serve.doors.house import House
 
 
 def serve(app: FastAPI, announce: Callable[[str], None] | None = None) -> None:
@@ -22,7 +22,7 @@ def serve(app: FastAPI, announce: Callable[[str], None] | None = None) -> None:
 
     Raises `MetierError` for an address that cannot be bound.
     """
-    console: Console = app.state.console
+    console: House = app.state.console
     settings: Any = console.settings
     with bind(settings.host, settings.port) as listener:
         server(app, announce).run([listener])

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from metier.errors import DataError
-from metier.serve.monitor.console import At, Console
-from metier.serve.monitor.door import COOKIE, require_same_origin
-from metier.serve.monitor.drawing import draw
-from metier.serve.monitor.phrases import language_of
+from metier.serve.doors.door import COOKIE, require_same_origin
+from metier.serve.doors.drawing import draw_door
+from metier.serve.doors.house import House
+from metier.serve.doors.phrases import language_of
+from metier.serve.doors.routes import At, house_of
 from metier.store.people import TooManyAttempts
 
 router = APIRouter(include_in_schema=False)
@@ -74,7 +75,7 @@ def set_up(
     return _opened(at, token or "", "/")
 
 
-def _opened(at: Console, token: str, place: str) -> Response:
+def _opened(at: House, token: str, place: str) -> Response:
     answer = RedirectResponse(place, 303)
     answer.set_cookie(
         COOKIE, token, max_age=int(at.settings.session_hours * 3600), path="/", httponly=True, samesite="strict",
@@ -86,7 +87,7 @@ def _opened(at: Console, token: str, place: str) -> Response:
 def _form(request: Request, form: str, status: int = 200, **values: Any) -> Response:
     language = language_of(request)
     theme = request.cookies.get("metier-theme", "auto")
-    return HTMLResponse(draw("door.html.j2", language, form=form, theme=theme, **values), status)
+    return HTMLResponse(draw_door(language, house_of(request).lead, form=form, theme=theme, **values), status)
 
 
 def _inside(place: str) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection
 from starlette.requests import HTTPConnection
 
-from metier.serve.monitor.settings import ServiceSettings
+from metier.serve.doors.settings import ServiceSettings
 from metier.serve.problems import Problem
 from metier.serve.settings import is_loopback
 from metier.store import audit, people
