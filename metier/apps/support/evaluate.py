@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,8 @@ ANSWERS = frozenset({"template", "search", "written"})
 
 
 def questions(path: str | Path) -> list[Question]:
-    """The rows of a table: `question`, and one of `RIGHT`; a row without it lies outside.
+    """The rows of a table: `question`, and one or more of `RIGHT`, of which the first that a row has counts; a row that
+    has none lies outside.
 
     Raises:
         DataError: where there is no such column, or no row.
@@ -69,17 +70,23 @@ def questions(path: str | Path) -> list[Question]:
     from metier.data.rows import columns, frames, strings
 
     names = columns(str(path))
-    told = next((name for name in RIGHT if name in names), "")
+    told = [name for name in RIGHT if name in names]
     if "question" not in names or not told:
         raise DataError(f"{path} has the columns {', '.join(names)}.", expected=f"question, and {' or '.join(RIGHT)}")
     found = [
-        Question(text or "", told, (right or "").strip())
+        _question(text or "", dict(zip(told, cells, strict=True)))
         for frame in frames(str(path))
-        for text, right in zip(strings(frame, "question").to_list(), strings(frame, told).to_list(), strict=True)
+        for text, *cells in zip(*(strings(frame, name).to_list() for name in ("question", *told)), strict=True)
     ]
     if not found:
         raise DataError(f"{path} has no row.", expected="questions")
     return found
+
+
+def _question(text: str, cells: Mapping[str, str | None]) -> Question:
+    stripped = {name: (cell or "").strip() for name, cell in cells.items()}
+    column = next((name for name, cell in stripped.items() if cell), RIGHT[0])
+    return Question(text, column, stripped.get(column, ""))
 
 
 def evaluate(
