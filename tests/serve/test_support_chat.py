@@ -38,7 +38,7 @@ def test_a_question_is_kept_and_answered_with_what_it_rests_on(site):
     assert told["message"]["id"] == "m-1" and told["message"]["author"] == "visitor"
     (reply,) = told["replies"]
     assert reply["text"].startswith("Lock it in the app.") and reply["tier"] == "template"
-    assert reply["citations"][0]["id"] == "lost" and reply["answers"] == told["message"]["number"]
+    assert reply["reply"]["citations"][0]["id"] == "lost" and reply["answers"] == told["message"]["number"]
     assert told["conversation"]["state"] == "bot"
     kept = ann.messages()
     assert [one["author"] for one in kept["messages"]] == ["visitor", "bot"]
@@ -148,7 +148,7 @@ def test_the_socket_tells_in_order_a_sentence_at_a_time(site):
 def test_the_token_may_come_first_over_the_socket_and_never_in_the_address(site):
     ann = site.customer()
     with site.socket(f"{ann.path}/live") as socket:
-        socket.send(json.dumps({"token": ann.token}))
+        socket.send(json.dumps({"token": ann.token, "after": 0}))
         assert json.loads(socket.recv(timeout=60))["event"] == "state"
     with site.socket(f"{ann.path}/live?token={ann.token}") as socket:
         socket.send(json.dumps({"text": "hello"}))
@@ -198,7 +198,7 @@ def test_what_is_known_since_a_moment_answers_within_a_second(site):
 
 def test_private_slots_and_documents(site):
     ann = site.customer()
-    assert "parcel" in ann.say("Where is my parcel").json()["replies"][0]["waiting"]
+    assert "parcel" in ann.say("Where is my parcel").json()["replies"][0]["reply"]["waiting"]
     assert ann.say("P1234").json()["replies"][0]["text"] == "Parcel P1234 is on its way."
     found = ann.say("cash abroad costs two per cent").json()["replies"][0]
-    assert found["tier"] == "search" and found["citations"][0]["link"] == "fees.md"
+    assert found["tier"] == "search" and found["reply"]["citations"][0]["link"] == "fees.md"

@@ -6,6 +6,7 @@ of the conversation decides who was first.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
@@ -33,6 +34,7 @@ from metier.store.group import Group
 from metier.store.store import Store
 from metier.types import new_id
 
+logger = logging.getLogger(__name__)
 WEB = "web"
 STRIPES = 256
 ABANDONED = 20.0
@@ -239,8 +241,11 @@ class Support:
             except Refused:  # back meanwhile
                 continue
         for message in open_ones:
-            self.receive(message.conversation, message.text, message.id)
-            count += 1
+            try:
+                self.receive(message.conversation, message.text, message.id)
+                count += 1
+            except Exception:  # the others are answered all the same
+                logger.exception("message %d has no answer", message.number)
         return count
 
     def masked(self, text: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from metier.serve import documentation, problems
 from metier.serve.doors import answers, api_people, entrance
 from metier.serve.doors.gate import HouseGate
 from metier.serve.doors.routes import Viewer
-from metier.serve.gate import PAGE_PATHS
+from metier.serve.gate import API_POLICY, PAGE_PATHS, policy
 from metier.serve.problems import Problem, overloaded
 from metier.serve.support import channel_route, chat, chores, desk, desk_live, live
 from metier.serve.support.hub import Hub
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
 ABOUT = "Customer service: questions in, cited answers out, people where nobody else knows. Times are seconds, UTC."
-CHAT = "/v1/chat/"
+CHAT, WIDGET = "/v1/chat/", "/widget.js"
 ALLOWED = {
     b"access-control-allow-methods": b"GET, POST",
     b"access-control-allow-headers": b"authorization, content-type",
@@ -73,6 +74,7 @@ def create_app(
     for router in (chat.router, live.router, desk.router, desk_live.router, channel_route.router, api_people.router,
                    entrance.router):  # fmt: skip
         app.include_router(router)
+    _add_widget(app)
     _add_operations(app)
     documentation.add_page(app)
     return app
@@ -97,6 +99,13 @@ class _OfficeGate(HouseGate):
     def __init__(self, app: Any, office: Office) -> None:
         super().__init__(app, office, office.figures)
         self._origins = frozenset(one.lower().encode() for one in office.asked.service.origins)
+
+    def policy(self, path: str) -> Iterable[tuple[bytes, bytes]]:
+        """What a browser may do with the answer at a path: the widget's script is for pages of other sites, too."""
+        if path != WIDGET:
+            return super().policy(path)
+        kept = policy(API_POLICY, kept=True)
+        return [(name, b"cross-origin" if name == b"cross-origin-resource-policy" else value) for name, value in kept]
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         origin = _header(scope, b"origin")
@@ -156,6 +165,15 @@ def _install(app: FastAPI) -> None:
 
     app.add_exception_handler(Missing, missing)
     app.add_exception_handler(Refused, refused)
+
+
+def _add_widget(app: FastAPI) -> None:
+    """The script that puts the chat on a site: `<script src="https://HOST/widget.js" async></script>`."""
+    script = files("metier.serve.support").joinpath("widget.js").read_text(encoding="utf-8")
+
+    @app.get(WIDGET, include_in_schema=False)
+    async def widget() -> Response:
+        return Response(script, media_type="text/javascript", headers={"Cache-Control": "public, max-age=600"})
 
 
 def _add_operations(app: FastAPI) -> None:

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from metier.serve import body
 from metier.serve.problems import CLOSE, Problem
 from metier.serve.support.channels import conversation_of
-from metier.serve.support.office import At, Office
+from metier.serve.support.office import At, Office, called
 from metier.serve.support.pool import told
 from metier.serve.support.schema import Heard
 from metier.store import conversations
@@ -63,8 +63,7 @@ async def _keep(at: Office, id: str, said: Heard) -> tuple[Message, bool]:
         raise
 
     def answer() -> None:
-        found = at.support.receive(id, said.text, said.id)
-        if found.conversation.state != "bot":
+        if called(at.support.receive(id, said.text, said.id)):
             at.hub.changed(id)
 
     place.start(answer).add_done_callback(told)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from metier.apps.hooks import Hook, signature
+from metier.apps.hooks import Hook, signature, signing_key
 from metier.apps.support.settings import ChannelPart
 from metier.apps.support.support import Support
 from metier.errors import RecipeError
@@ -73,6 +73,7 @@ def _channel(part: ChannelPart) -> Channel:
             f"The channel {part.name!r} signs with the environment variable {part.secret_env}, which {found}.",
             expected=f"at least {SHORTEST} random characters", hint="openssl rand -hex 24",
         )  # fmt: skip
+    signing_key(secret)  # a secret that is written wrongly is told now
     return Channel(part.name, Hook(part.url, secret=secret, allow_private=part.allow_private), secret)
 
 

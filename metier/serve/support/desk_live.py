@@ -43,7 +43,7 @@ async def live(socket: WebSocket) -> None:
             await socket.close(SHUT)
             return
         with at.hub.subscribe() as notes:
-            await both(Telling(socket, at, caller).run(notes), _listen(socket, at, caller))
+            await both(socket, Telling(socket, at, caller).run(notes), _listen(socket, at, caller))
 
 
 async def _listen(socket: WebSocket, at: Office, caller: Caller) -> None:

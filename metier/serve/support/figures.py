@@ -18,7 +18,7 @@ from metier.store.store import Store
 
 _PARTS = (
     "v1 chat desk channels conversations messages acts rating verdict queue suggestions figures typing present replies "
-    "erase people keys audit whoami healthz readyz metrics login logout setup docs openapi.json"
+    "erase people keys audit whoami healthz readyz metrics login logout setup docs openapi.json widget.js"
 )
 PARTS = frozenset(_PARTS.split())
 

@@ -143,6 +143,11 @@ class Hub:
         for one in readers:
             one.put(note)
 
+    def readers(self, topic: str) -> int:
+        """How many listen to a topic."""
+        with self._turn:
+            return len(self._topics.get(topic, ()))
+
     def join(self, reader: Subscription) -> None:
         """Tells a reader from now on."""
         with self._turn:

@@ -30,7 +30,9 @@ from metier.store.conversations import Conversation, Message
 PROTOCOL, BEARER = "metier.chat", "bearer."
 PATIENCE = 10.0
 """Seconds for the first message."""
-GONE, AWAY = 4404, 1012
+GONE, AWAY, LATER = 4404, 1012, 1013
+SOCKETS = 10
+"""Of one conversation at a time."""
 router = APIRouter()
 
 
@@ -42,31 +44,37 @@ async def live(socket: WebSocket, id: str, after: int = 0) -> None:
     await socket.accept(subprotocol=PROTOCOL if PROTOCOL in offered else None)
     with suppress(WebSocketDisconnect, RuntimeError):
         try:
-            token = token or await _first(socket, at)
+            if not token:
+                token, after = await _first(socket, at, after)
             own = await run_in_threadpool(at.own, id, token)
+            if at.hub.readers(own.id) >= SOCKETS:
+                raise Problem(429, f"This conversation is open {SOCKETS} times already.")
         except (Problem, Missing) as error:
             problem = error if isinstance(error, Problem) else Problem(404, str(error))
             await socket.send_json({"event": "problem", **problem.document()})
-            await socket.close(GONE if problem.status == 404 else 4401)
+            await socket.close(4000 + problem.status)
             return
         with at.hub.subscribe(own.id) as notes:
-            await both(Telling(socket, at, own, max(0, after)).run(notes), _listen(socket, at, own.id))
+            await both(socket, Telling(socket, at, own, max(0, after)).run(notes), _listen(socket, at, own.id))
 
 
-async def both(telling: Any, listening: Any) -> None:
-    """Talks and listens until either ends."""
+async def both(socket: WebSocket, telling: Any, listening: Any) -> None:
+    """Talks and listens until either ends; where the store is away, the other side is told to come back."""
     tasks = [asyncio.ensure_future(telling), asyncio.ensure_future(listening)]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for one in done:
             one.result()
+    except StoreGone:
+        await socket.close(LATER)
     finally:
         for one in tasks:
             one.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _first(socket: WebSocket, at: Office) -> str:
+async def _first(socket: WebSocket, at: Office, after: int) -> tuple[str, int]:
+    """The token, and from which number on messages are told, of the first message. Raises `Problem` 401."""
     try:
         async with asyncio.timeout(PATIENCE):
             said = read(await socket.receive_text(), at, OfCustomer)
@@ -74,7 +82,7 @@ async def _first(socket: WebSocket, at: Office) -> str:
         raise Problem(401, "The first message has to bring the token.") from None
     if not said.token:
         raise Problem(401, "The first message has to bring the token.")
-    return str(said.token)
+    return str(said.token), said.after or after
 
 
 def read(text: str, at: Office, form: Any) -> Any:
@@ -172,12 +180,10 @@ class Telling:
         if self.own.erased is not None:
             return False
         now = await run_in_threadpool(self.at.state, self.own)
-        kept = {name: now[name] for name in ("state", "agent")}
-        if kept != {name: self.told.get(name) for name in kept} or not self.told:
+        kept = {name: now[name] for name in ("state", "agent", "position")}
+        if kept != self.told:
             await self.send("state", **kept)
-        if now["position"] != self.told.get("position", 0):
-            await self.send("queue", position=now["position"])
-        self.told = now
+        self.told = kept
         return True
 
     async def send(self, event: str, **values: Any) -> None:

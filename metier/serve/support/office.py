@@ -73,7 +73,7 @@ class Office(House):
         `Support.receive`."""
         self.messages.take(id)
         found = await self.pool.run(lambda: self.support.receive(id, text, message or new_id()))
-        if found.conversation.state != "bot":
+        if called(found):
             self.hub.changed(id)
         return found
 
@@ -119,6 +119,11 @@ class Office(House):
     def drained(self) -> bool:
         """Whether every message that was accepted is kept and answered."""
         return super().drained and not self.pool.taken
+
+
+def called(found: Exchange) -> bool:
+    """Whether a message led to the queue."""
+    return any(one.tier == "handover" for one in found.replies)
 
 
 def token_of(asked: HTTPConnection) -> str:

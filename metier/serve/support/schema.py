@@ -62,6 +62,7 @@ class OfCustomer(Body):
     """What a customer's side sends over the socket, one at a time."""
 
     token: Annotated[str, Field(max_length=200)] | None = None
+    after: Annotated[int, Field(ge=0)] = Field(0, description="With the token: the last number that is known.")
     text: Text | None = None
     id: Id | None = None
     typing: bool = False

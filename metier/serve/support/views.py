@@ -35,10 +35,10 @@ def message_row(message: Message) -> dict[str, Any]:
     return {
         "number": message.number, "id": message.id, "author": message.author, "name": message.name,
         "text": message.text, "at": message.at, "answers": message.answers, "tier": message.tier,
-        **{name: reply[name] for name in SHOWN if reply.get(name)},
+        "reply": {name: reply[name] for name in SHOWN if reply.get(name)},
     }  # fmt: skip
 
 
 def desk_message_row(message: Message) -> dict[str, Any]:
     """A message as people see it: with what the bot made of it."""
-    return {**message_row(message), "intent": message.intent, "outside": message.outside, "reply": message.reply}
+    return {**message_row(message), "intent": message.intent, "outside": message.outside, "reply": message.reply or {}}
