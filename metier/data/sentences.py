@@ -18,7 +18,8 @@ incl excl resp jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu 
 ave blvd rd
 """
 ABBREVIATIONS = GOES_ON | frozenset(_short.split())
-_stop = re.compile(rf"[。！？…]+[{CLOSING}]*|[.!?\uff0e]+[{CLOSING}]*(?=\s|$)|\n\s*\n|\uff01|\uff1f")
+_closing = f"[{re.escape(CLOSING)}]*"
+_stop = re.compile(rf"[。！？…]+{_closing}|[.!?\uff0e]+{_closing}(?=\s|$)|\n\s*\n|\uff01|\uff1f")
 _before = re.compile(r"[^\s(\[\"']*$")
 
 
