@@ -4,6 +4,7 @@ encoder/    texts to vectors, compiled
 intents/    a run that tells intents, where the questions suffice
 entries/    the index of the questions
 papers/     the index of the documents' sentences
+curve.svg   how sure answers are, drawn; curve_papers.svg, of the documents
 built.json  how sure answers are, what was read, from which turn of the knowledge on the index has to follow
 """
 
@@ -25,6 +26,7 @@ from metier.apps.support.answer.known import NOBODY, Encode, Intent, Known, text
 from metier.apps.support.answer.papers import Papers
 from metier.apps.support.answer.papers import texts_of as texts_of_passage
 from metier.apps.support.answer.sure import Sure, fitted
+from metier.apps.support.curve import picture
 from metier.apps.support.item import Entry
 from metier.apps.support.learn.past import Past, learned
 from metier.apps.support.settings import SupportSettings
@@ -105,7 +107,7 @@ def build(settings: SupportSettings, store: Store, now: float, watch: Watch | No
         len(entries), sum(1 + len(one.others) for one in entries), len(cut), refused, history, sure, papers,
         dict(Counter(one.intent for one in entries if one.intent)), fitted_run,
     )  # fmt: skip
-    _finish(staged, made, built, cut)
+    _finish(staged, made, built, cut, settings.answers.right)
     return built
 
 
@@ -209,7 +211,7 @@ def _papers(staged: Path, cut: Sequence[Passage], encode: Encode, settings: Supp
     return fitted(trials.of_papers(papers, watch.tick), settings.answers.right)
 
 
-def _finish(staged: Path, made: Path, built: Built, cut: Sequence[Passage]) -> None:
+def _finish(staged: Path, made: Path, built: Built, cut: Sequence[Passage], wanted: float) -> None:
     """Writes the facts last, then puts the folder in its place."""
     facts = {
         "format": FORMAT, "entries": built.entries, "questions": built.questions, "passages": built.passages,
@@ -218,6 +220,9 @@ def _finish(staged: Path, made: Path, built: Built, cut: Sequence[Passage]) -> N
         "refused": [[one.path, one.reason] for one in built.refused],
     }  # fmt: skip
     write_text(staged / "passages.jsonl", "".join(json.dumps(_plain(one), ensure_ascii=False) + "\n" for one in cut))
+    for name, sure in (("curve", built.sure), ("curve_papers", built.sure_papers)):
+        if drawn := picture(sure, wanted):
+            write_text(staged / f"{name}.svg", drawn)
     write_text(staged / FACTS, json.dumps(facts, ensure_ascii=False, indent=1))
     before = made.with_name(f".{made.name}.before")
     shutil.rmtree(before, ignore_errors=True)

@@ -10,6 +10,7 @@ from metier.apps.support.answer.papers import Papers
 from metier.apps.support.answer.sure import Trial
 from metier.data.augment.noise import noisy
 from metier.data.sentences import sentences
+from metier.search.words import cutter
 from metier.store.knowledge import StoredEntry
 
 MOST = 1_500
@@ -79,10 +80,11 @@ def of_papers(papers: Papers, tick: Callable[[int], None], seed: int = 13) -> li
 
 def reworded(question: str, random: Random) -> str:
     """A question as somebody else may type it: some of its words lost, two turned round, letters mistyped."""
-    words = question.split()
+    between = " " if " " in question.strip() else ""
+    words = question.split() if between else cutter().lcut(question, HMM=False)
     if len(words) > 3:
         kept = [word for word in words if random.random() >= LOST] or words
         at = random.randrange(len(kept))
         kept[at : at + 2] = reversed(kept[at : at + 2])
-        question = " ".join(kept)
+        question = between.join(kept)
     return noisy(question, LETTERS, random.randrange(1 << 30))

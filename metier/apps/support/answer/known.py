@@ -189,6 +189,9 @@ def features(
     """What `Sure` reads of each match: cosine, its lead over the best other one, shared terms (of both, of the message,
     and the lead), the probability of its intent, how far outside the message lies.
 
+    A message that the encoder cannot read is near to nothing; there the cosine of the sets of terms stands for that of
+    the vectors (`|A n B| / sqrt(|A| |B|)`, Salton & McGill 1983).
+
     Args:
         text: the message.
         found: of each match its words, and their cosine with the message.
@@ -197,11 +200,14 @@ def features(
     """
     own = set(terms(text))
     shared = [_shared(own, words) for words, _ in found]
-    leads = _leads([cosine for _, cosine in found])
-    gains = _leads([both for both, _ in shared])
+    cosines = [cosine for _, cosine in found]
+    if not any(cosines):
+        cosines = [alike for _, _, alike in shared]
+    leads = _leads(cosines)
+    gains = _leads([both for both, _, _ in shared])
     return [
-        (cosine, leads[at], *shared[at], gains[at], intents[at] if intents else 0.0, outside)
-        for at, (_, cosine) in enumerate(found)
+        (cosine, leads[at], *shared[at][:2], gains[at], intents[at] if intents else 0.0, outside)
+        for at, cosine in enumerate(cosines)
     ]
 
 
@@ -210,8 +216,8 @@ def _leads(values: Sequence[float]) -> list[float]:
     return [value - max((*values[:at], *values[at + 1 :]), default=0.0) for at, value in enumerate(values)]
 
 
-def _shared(own: set[str], question: str) -> tuple[float, float]:
-    """The share of common terms among those of both (Jaccard 1912), and among those of the message."""
+def _shared(own: set[str], question: str) -> tuple[float, float, float]:
+    """The share of common terms among those of both (Jaccard 1912), among those of the message, and their cosine."""
     other = set(terms(question))
     both = len(own & other)
-    return both / max(len(own | other), 1), both / max(len(own), 1)
+    return both / max(len(own | other), 1), both / max(len(own), 1), both / max(len(own) * len(other), 1) ** 0.5

@@ -18,9 +18,10 @@ import numpy as np
 FEATURES = 7
 FOLDS = 5
 STRENGTH = 1.0
-"""Of the penalty: the inverse of scikit-learn's C."""
-FEW = 20
-"""Right and wrong matches that a fit needs; with fewer of either the prior of the house stands."""
+"""Of the penalty on the distance to the prior."""
+STEPS = 100
+FEW = 10
+"""Entries that a threshold needs; with fewer the prior of the house stands."""
 HOUSE = ((-5.6, 0.0), (6.5, 1.5, 1.8, 1.2, 1.5, 2.0, -2.0))
 """The prior: bias (and nothing), weights of the features as they are. It says a half at a cosine of about 0.7."""
 
@@ -89,34 +90,51 @@ class Trial:
 def fitted(trials: Sequence[Trial], wanted: float) -> Sure:
     """The regression of these trials, with the threshold at which the share `wanted` of the answers given is right.
 
-    Where too few trials are there, the prior of the house from a half on, and the curve of what there is.
+    It stays near the prior of the house, the nearer the fewer trials there are. Where they are too few for a threshold,
+    answers are given from the prior's own on; the curve is that of what there is.
     """
     kept = [trial for trial in trials if len(trial.features)]
     rows = np.array([row for trial in kept for row in trial.features], dtype=np.float64).reshape(-1, FEATURES)
-    labels = np.array([at == trial.right for trial in kept for at in range(len(trial.features))])
-    groups = [trial.group for trial in kept]
-    if min(labels.sum(), (~labels).sum(), len(set(groups)) * FEW / FOLDS) < FEW:
-        measured = _placed(Sure(), [_best(Sure(), trial) for trial in kept], wanted)
-        return replace(measured, threshold=Sure().threshold)
-    folds = {group: at % FOLDS for at, group in enumerate(sorted(set(groups)))}
+    labels = np.array([at == trial.right for trial in kept for at in range(len(trial.features))], dtype=bool)
+    folds = {group: at % FOLDS for at, group in enumerate(sorted({trial.group for trial in kept}))}
+    if len(folds) < FEW:
+        return replace(_placed(Sure(), [_best(Sure(), trial) for trial in kept], wanted), threshold=Sure().threshold)
     owners = np.array([folds[trial.group] for trial in kept for _ in trial.features])
-    judged: list[tuple[float, bool] | None] = [None] * len(kept)
-    for fold in range(FOLDS):
-        other = _regression(rows[owners != fold], labels[owners != fold])
-        for at, trial in enumerate(kept):
-            if folds[trial.group] == fold:
-                judged[at] = _best(other, trial)
-    return _placed(_regression(rows, labels), [one for one in judged if one is not None], wanted)
+    others = [regression(rows[owners != fold], labels[owners != fold], Sure()) for fold in range(FOLDS)]
+    judged = [_best(others[folds[trial.group]], trial) for trial in kept]
+    return _placed(regression(rows, labels, Sure()), judged, wanted)
 
 
-def _regression(rows: np.ndarray, labels: np.ndarray) -> Sure:
-    from sklearn.linear_model import LogisticRegression
+def regression(
+    rows: np.ndarray, labels: np.ndarray, prior: Sure, *, strength: float = STRENGTH, share: np.ndarray | None = None
+) -> Sure:
+    """The weights nearest to these matches and to a prior, a Gaussian one whose mean is not nought, by Newton's method.
 
+    `argmin_w  sum_i s_i log(1 + exp(-y_i w.x_i)) + strength / 2 |w - prior|^2`, `x` standardised, with a one behind.
+
+    Args:
+        rows: features `(matches, features)`.
+        labels: whether each match is right, `(matches,)`.
+        prior: what stands where there are no matches.
+        strength: of the penalty on the distance to it.
+        share: `s`, what each match weighs, `(matches,)`; none: 1.
+    """
     mean, scale = rows.mean(axis=0), rows.std(axis=0)
     scale[scale < 1e-9] = 1.0
-    model = LogisticRegression(C=1 / STRENGTH, max_iter=1000).fit((rows - mean) / scale, labels)
-    weights, bias = model.coef_[0], float(model.intercept_[0])
-    return Sure(tuple(weights.tolist()), bias, tuple(mean.tolist()), tuple(scale.tolist()), rows=len(rows))
+    plain = np.column_stack([(rows - mean) / scale, np.ones(len(rows))])
+    raw = np.asarray(prior.weights) / prior.scale
+    start = np.append(raw * scale, prior.bias + raw @ (mean - prior.mean))
+    found, weigh = start.copy(), np.ones(len(rows)) if share is None else share
+    for _ in range(STEPS):
+        chance = 1 / (1 + np.exp(-np.clip(plain @ found, -30, 30)))
+        slope = plain.T @ (weigh * (chance - labels)) + strength * (found - start)
+        curved = (plain.T * (weigh * chance * (1 - chance))) @ plain + strength * np.eye(len(found))
+        step = np.linalg.solve(curved, slope)
+        found -= step / max(1.0, float(np.abs(step).max()))
+        if np.abs(step).max() < 1e-8:
+            break
+    return Sure(tuple(found[:-1].tolist()), float(found[-1]), tuple(mean.tolist()), tuple(scale.tolist()),
+                rows=len(rows))  # fmt: skip
 
 
 def _best(sure: Sure, trial: Trial) -> tuple[float, bool]:
