@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from metier.apps.support import build as built
@@ -11,6 +12,7 @@ from metier.apps.support.answer.answerer import Answerer, Parts, Write
 from metier.apps.support.answer.known import Encode, Known
 from metier.apps.support.answer.papers import Papers
 from metier.apps.support.answer.sure import Sure
+from metier.apps.support.answer.written import TOKENS, Written
 from metier.apps.support.settings import SupportSettings
 from metier.apps.support.support import Hear, House, Support
 from metier.apps.support.understand import Understanding
@@ -46,10 +48,28 @@ def support(
     settings: SupportSettings, store: Store, *, hear: Hear = lambda message: None, write: Write | None = None,
     clock: Callable[[], float] | None = None,
 ) -> Support:  # fmt: skip
-    """Customer service, ready. Raises as `answerer` does."""
+    """Customer service, ready; where the settings name a generator and nobody else is to write, it does.
+
+    Raises as `answerer` does, and `RecipeError` for an endpoint that is none.
+    """
     house = House(settings.handover.office(), settings.handover.lost, settings.service.longest, settings.regions)
     more = {} if clock is None else {"clock": clock}
-    return Support(store, answerer(settings, store, write), house, hear=hear, **more)
+    bot = answerer(settings, store, write)
+    if write is None and settings.generator.endpoint:
+        bot.parts = replace(bot.parts, write=written(settings, bot.parts.encode))
+    return Support(store, bot, house, hear=hear, **more)
+
+
+def written(settings: SupportSettings, encode: Encode) -> Written:
+    """Who writes answers: the generator that the settings name. Raises `RecipeError` for an endpoint that is none."""
+    from metier.models.generator import Endpoint
+
+    part = settings.generator
+    endpoint = Endpoint(part.endpoint, part.model, part.api_key_env, "generator")
+    return Written(
+        lambda text, seconds: endpoint.say(text, tokens=TOKENS, seconds=seconds),
+        encode, seconds=part.timeout, most=2 * settings.answers.sentences,
+    )  # fmt: skip
 
 
 def _known(folder: Path, store: Store, encode: Encode, sure: Sure) -> Known:
