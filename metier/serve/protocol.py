@@ -31,6 +31,7 @@ class BoundedProtocol(H11Protocol):
 
     limits: ClassVar[Limits]
     _phase: str | None = None
+    _upgraded = False
     _clock: asyncio.TimerHandle | None = None
     _writing: asyncio.TimerHandle | None = None
 
@@ -43,6 +44,8 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._upgraded:  # a socket's from here on; h11 waits for the end of a body that will not come
+            return
         if self.conn.their_state is h11.SEND_BODY:
             self._time("body")
         elif self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
@@ -58,6 +61,7 @@ class BoundedProtocol(H11Protocol):
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         self._time(None)
+        self._upgraded = True
         super().handle_websocket_upgrade(event)
 
     def pause_writing(self) -> None:

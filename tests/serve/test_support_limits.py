@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from supported import running
 
 from metier.serve.problems import Problem
+from metier.serve.settings import Limits
 from metier.serve.support.hub import RELOAD, STOP, Hub
 from metier.serve.support.rates import Rates, network
 
@@ -71,6 +74,17 @@ def test_too_many_at_once_are_refused_before_they_are_kept(site):
 def test_one_address_opens_so_many_conversations(site):
     statuses = [site.client().post("/v1/chat/conversations", json={}).status_code for _ in range(9)]
     assert statuses[-1] == 429
+
+
+def test_a_socket_stays_open_for_longer_than_a_body_may_take(tmp_path):
+    limits = Limits(body_bytes=1 << 18, body_seconds=0.5)
+    with running(tmp_path, pace={"limits": limits}) as site:
+        ann = site.customer()
+        with ann.live() as socket:
+            assert json.loads(socket.recv(timeout=60))["event"] == "state"
+            time.sleep(2.5)
+            socket.send(json.dumps({"text": "hello", "id": "m-1"}))
+            assert json.loads(socket.recv(timeout=60))["event"] in ("message", "kept")
 
 
 def test_a_bucket_fills_again():
