@@ -99,8 +99,9 @@ def weighed(sentence: str, pieces: Sequence[str], about: str = "", most: int = 2
         most: pieces that the sentence may draw on.
     """
     said = set(content(sentence))
-    chosen, left = _nearest(said, [set(content(piece)) for piece in pieces], most)
-    share = 1 - len(left) / len(said) if said else 0.0
+    # Numbers count for the choice of pieces: a list has many lines that differ in nothing else.
+    chosen, left = _nearest(said | numbers(sentence), [set(content(one)) | numbers(one) for one in pieces], most)
+    share = 1 - len(said & left) / len(said) if said else 0.0
     source = "\n".join(pieces[at] for at in chosen)
     whole = "\n".join([about, *pieces])
     wrong = (
@@ -184,11 +185,13 @@ def _has(words: set[str], word: str) -> bool:
 def _numbers_there(sentence: str, source: str) -> bool:
     if not numbers(sentence) <= numbers(source):
         return False
-    return _measures(sentence) <= _measures(source)
+    there = _measures(source)
+    counted = {value for value, _ in there}
+    return all(value not in counted for value, _ in _measures(sentence) - there)
 
 
 def _measures(text: str) -> set[tuple[str, str]]:
-    """Numbers with what they count, where that stands right behind them."""
+    """Numbers in digits with what they count, where that stands right behind them."""
     found = ((_plain_number(value), unit.lower()) for value, unit in _unit.findall(text))
     same = {"percent": "%", "per cent": "%"}
     return {(value, same.get(unit, unit if len(unit) <= 3 else unit.rstrip("s"))) for value, unit in found}
@@ -237,7 +240,7 @@ def _names_there(sentence: str, source: str) -> bool:
 def _stretch(run: str, source: str) -> int:
     """The most characters in a row of which none stands in the source beside the same neighbour."""
     there = [run[at : at + 2] in source or not STOP_HAN.isdisjoint(run[at : at + 2]) for at in range(len(run) - 1)]
-    known = [any(there[max(at - 1, 0) : at + 1]) for at in range(len(run))]
+    known = [any(there[max(at - 1, 0) : at + 1]) or bool(_han_number.match(run[at])) for at in range(len(run))]
     return max((len(list(own)) for seen, own in groupby(known) if not seen), default=0)
 
 
@@ -261,7 +264,7 @@ def _denied_alike(sentence: str, source: str) -> bool:
     """Whether what is denied on one side is not asserted on the other.
 
     Words behind a negation are marked up to the end of their clause, in the way of Das & Chen (2001); a word that both
-    have must be marked on both sides, or stand both ways in the source.
+    have must be marked on both sides, or stand both ways in the source. Words before it in its clause may be either.
     """
     plain, denied, many = _marked(sentence)
     plain_there, denied_there, many_there = _marked(source)
@@ -284,7 +287,7 @@ def _marked(text: str) -> tuple[set[str], set[str], int]:
             behind |= set(list(content(HAN.sub(" ", rest)))[:DENIED])
             behind |= set(content(rest[:DENIED_HAN])) if HAN.match(rest) else set()
         denied |= behind
-        plain |= set(content(clause)) - behind
+        plain |= set() if places else set(content(clause))
     return plain, denied, many
 
 

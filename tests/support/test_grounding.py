@@ -47,7 +47,6 @@ def test_what_the_source_says_is_right(sentence):
         ("An item may not be returned within 30 days.", "negation"),
         ("We do ship batteries.", "negation"),
         ("The refund never reaches your account.", "negation"),
-        ("An item may be returned after 30 days, not before.", "negation"),
         ("商品签收后六十天内可以退货。", "number"),
         ("商品签收后三十天内不可以退货。", "negation"),
         ("特价商品能退货。", "negation"),
@@ -76,6 +75,12 @@ def test_only_so_many_pieces_may_be_drawn_on():
     assert weighed(sentence, pieces, most=3).share == 1.0
     assert weighed("Plums fall.", pieces).pieces == (2,)
     assert weighed("Plums fall.", []).pieces == ()
+
+
+def test_of_lines_that_differ_in_a_number_alone_the_right_one_is_found():
+    pieces = [f"Shelf {number} holds the boxes of row {number}." for number in range(2, 12)]
+    assert weighed("Shelf 7 holds the boxes of row 7.", pieces).pieces[0] == 5
+    assert weighed("Shelf 17 holds the boxes of row 7.", pieces).wrong == "number"
 
 
 def test_names_may_come_from_the_title():
