@@ -124,7 +124,7 @@ def _drawn(pool: Sequence[list[str]], draws: int, encode: Encode, seed: int) -> 
         for _ in range(draws):
             own = [random.sample(texts, min(len(texts), TEXTS)) for texts in random.sample(pool, size)]
             with _known(own, encode) as (known, entries):
-                found.append(trials.of_entries(known, trials.asked(entries), lambda text: NOBODY, lambda units: None))
+                found.append(_asked(known, entries, encode))
     return found
 
 
@@ -139,13 +139,17 @@ def _checks(draws: int, encode: Encode, seed: int) -> Iterator[dict[str, Any]]:
             names = random.sample(apart, 2 * size if 2 * size <= len(apart) else len(apart))
             texts = [random.sample(learned[name], TEXTS) for name in names[:size]]
             with _known(texts, encode) as (known, entries):
-                own = trials.of_entries(known, trials.asked(entries), lambda text: NOBODY, lambda units: None)
+                own = _asked(known, entries, encode)
                 outside = [_trial(known, text, "") for name in names[size:] for text in random.sample(asked[name], 6)]
                 inside = [
                     _trial(known, text, str(at)) for at, name in enumerate(names[:size])
                     for text in random.sample(asked[name], 6)
                 ]  # fmt: skip
             yield {"entries": size, "own": own, "asked": inside + outside}
+
+
+def _asked(known: Known, entries: Sequence[StoredEntry], encode: Encode) -> list[Trial]:
+    return trials.of_entries(known, trials.asked(entries), encode, lambda text: NOBODY, lambda units: None)
 
 
 def _trial(known: Known, text: str, entry: str) -> Trial:

@@ -13,12 +13,13 @@ from metier.apps.support.answer.sure import FEATURES, FEW, Sure, Trial, fitted
 from metier.apps.support.curve import picture
 
 
-def trials(count: int, good: float = 0.9, bad: float = 0.4, seed: int = 5) -> list[Trial]:
+def trials(count: int, good: float = 0.9, bad: float = 0.4, blur: float = 0.0, seed: int = 5) -> list[Trial]:
     """Questions with their answer there (its match is near) and without (the nearest is not)."""
     random = Random(seed)
 
     def row(cosine: float, lead: float) -> list[float]:
-        return [cosine + random.gauss(0, 0.05), lead, cosine / 2, cosine / 2, lead, 0.0, 0.0]
+        near, ahead = cosine + random.gauss(0, 0.05), lead + random.gauss(0, blur)
+        return [near, ahead, near / 2, near / 2, ahead, 0.0, 0.0]
 
     found = []
     for at in range(count):
@@ -35,12 +36,13 @@ def test_a_fit_tells_what_is_right():
 
 
 def test_the_threshold_gives_the_wanted_share_and_the_curve_goes_one_way():
-    sure = fitted(trials(150, 0.62, 0.5), 0.9)
+    hard = trials(150, 0.62, 0.5, blur=0.2)
+    sure = fitted(hard, 0.85)
     answered = [point.answered for point in sure.curve]
     thresholds = [point.threshold for point in sure.curve]
     assert answered == sorted(answered)
     assert thresholds == sorted(thresholds, reverse=True)
-    assert fitted(trials(150, 0.62, 0.5), 0.98).threshold > sure.threshold
+    assert fitted(hard, 0.97).threshold > sure.threshold
     above = [point for point in sure.curve if point.threshold >= sure.threshold]
     assert above[-1].right >= 0.85
 

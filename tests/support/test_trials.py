@@ -51,9 +51,10 @@ def test_large_knowledge_is_asked_a_draw(monkeypatch):
     assert trials.asked(ENTRIES) == trials.asked(ENTRIES)
 
 
-def test_each_is_asked_with_its_answer_and_without(known):
+def test_each_is_asked_with_its_answer_and_without(known, monkeypatch):
+    monkeypatch.setattr(trials, "NEAR", 0.0)
     ticks: list[int] = []
-    found = trials.of_entries(known, trials.asked(ENTRIES), lambda text: NOBODY, ticks.append)
+    found = trials.of_entries(known, trials.asked(ENTRIES), encode, lambda text: NOBODY, ticks.append)
     assert sum(ticks) == 4
     assert [one.group for one in found] == ["lost"] * 6 + ["fee"] * 2
     assert [one.right is None for one in found] == [False, True] * 4

@@ -192,7 +192,8 @@ def _entries(
     known = Known(store, index, Sure(), turn)
     asked = trials.asked(entries, understanding.held_out if understanding is not None else ())
     watch.stage("ask itself", len(asked))
-    return fitted(trials.of_entries(known, asked, understanding or _nobody, watch.tick), settings.answers.right)
+    told = trials.of_entries(known, asked, encode, understanding or _nobody, watch.tick)
+    return fitted(told, settings.answers.right)
 
 
 def _nobody(text: str) -> Intent:
@@ -208,7 +209,7 @@ def _papers(staged: Path, cut: Sequence[Passage], encode: Encode, settings: Supp
         return Sure()
     papers = Papers(index, cut, Sure())
     watch.stage("ask documents", min(len(cut), trials.MOST // 3))
-    return fitted(trials.of_papers(papers, watch.tick), settings.answers.right)
+    return fitted(trials.of_papers(papers, encode, watch.tick), settings.answers.right)
 
 
 def _finish(staged: Path, made: Path, built: Built, cut: Sequence[Passage], wanted: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from random import Random
 
-from metier.apps.support.answer.known import AT, Intent, Known, texts_of
+from metier.apps.support.answer.known import AT, Encode, Intent, Known, texts_of
 from metier.apps.support.answer.papers import Papers
 from metier.apps.support.answer.sure import Trial
 from metier.data.augment.noise import noisy
@@ -19,6 +19,8 @@ LETTERS = 0.06
 """Of the letters of a question that stands alone, the share that is mistyped."""
 LOST = 0.2
 """Of its words, the share that is lost."""
+NEAR = 0.5
+"""The share of questions that are asked nearly as they stand, where they stand beside others."""
 Understand = Callable[[str], Intent]
 
 
@@ -39,30 +41,33 @@ def asked(entries: Sequence[StoredEntry], held_out: Collection[str] = (), seed: 
 
 
 def of_entries(
-    known: Known, chosen: Sequence[Asked], understand: Understand, tick: Callable[[int], None], seed: int = 13
-) -> list[Trial]:
+    known: Known, chosen: Sequence[Asked], encode: Encode, understand: Understand, tick: Callable[[int], None],
+    seed: int = 13,
+) -> list[Trial]:  # fmt: skip
     """The trials of questions.
 
-    A question that stands beside others of its entry is asked as it is, and does not find itself; one that stands alone
-    is asked with words lost and letters mistyped. Each is asked once more without any question of its entry.
+    Of those that stand beside others of their entry, one half is asked as it is and does not find itself: customers who
+    use words that nobody thought of. The other half, and those that stand alone, are asked with words lost and letters
+    mistyped: customers who nearly say what is known. Each is asked once more without any question of its entry.
     """
     random = Random(seed)
     found: list[Trial] = []
     for entry, at, question in chosen:
         own = [text.id for text in texts_of(entry)]
-        alone = len(own) == 1
-        text = reworded(question, random) if alone else question
-        intent = understand(text)
-        matches = known.find(text, intent, without=() if alone else (f"{entry.id}{AT}{at}",))
+        near = random.random() < NEAR or len(own) == 1
+        text = reworded(question, random) if near else question
+        intent, vector = understand(text), encode([text])[0]
+        matches = known.find(text, intent, vector=vector, without=() if near else (f"{entry.id}{AT}{at}",))
         right = next((place for place, match in enumerate(matches) if match.entry.id == entry.id), None)
         found.append(Trial([match.features for match in matches], right, entry.id))
-        nothing = [match for match in known.find(text, intent, without=own) if match.entry.answer != entry.answer]
-        found.append(Trial([match.features for match in nothing], None, entry.id))
+        others = known.find(text, intent, vector=vector, without=own)
+        nothing = [match.features for match in others if match.entry.answer != entry.answer]
+        found.append(Trial(nothing, None, entry.id))
         tick(1)
     return found
 
 
-def of_papers(papers: Papers, tick: Callable[[int], None], seed: int = 13) -> list[Trial]:
+def of_papers(papers: Papers, encode: Encode, tick: Callable[[int], None], seed: int = 13) -> list[Trial]:
     """The trials of documents: a sentence of a passage is asked for in other words, with the passage there and not."""
     random = Random(seed)
     passages = list(papers.passages.values())
@@ -70,8 +75,9 @@ def of_papers(papers: Papers, tick: Callable[[int], None], seed: int = 13) -> li
     found: list[Trial] = []
     for passage in chosen:
         question = reworded(random.choice(sentences(passage.text) or [passage.text]), random)
+        vector = encode([question])[0]
         for without in ((), (passage.id,)):
-            quotes = papers.find(question, without=without)
+            quotes = papers.find(question, vector=vector, without=without)
             best = [at for at, quote in enumerate(quotes) if quote.passage.id == passage.id]
             found.append(Trial([quote.features for quote in quotes], best[0] if best else None, passage.id))
         tick(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from metier.apps.support.item import Citation
 from metier.data.papers.passages import Passage
 from metier.data.sentences import sentences
 from metier.search.stored import Entry as Text
+from metier.search.words import terms
 
 WHOLE = "whole"
 """In the place of the number of a sentence: the text of the whole passage."""
@@ -22,6 +24,8 @@ QUOTED = 0.75
 """The share of the best sentence's score from which another one is quoted beside it."""
 LONGEST = 400
 """Characters of a quote."""
+HEADING = 8
+"""Terms up to which a piece without an end may be a heading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +101,9 @@ class Papers:
 def texts_of(passage: Passage) -> list[Text]:
     """What the index holds of a passage: the whole, and each sentence under its heading."""
     above = " ".join(filter(None, (passage.title, passage.heading)))
-    each = [f"{passage.heading}: {one}" if passage.heading else one for one in _sentences(passage)]
-    texts = [(WHOLE, f"{above}\n{passage.text}"), *((str(at), text) for at, text in enumerate(each))]
+    each = [(str(at), one) for at, one in enumerate(_sentences(passage)) if _says(one)]
+    told = [(at, f"{passage.heading}: {one}" if passage.heading else one) for at, one in each]
+    texts = [(WHOLE, f"{above}\n{passage.text}"), *told]
     return [Text(id, text, id) for id, text in ((f"{passage.id}{AT}{name}", text) for name, text in texts)]
 
 
@@ -116,6 +121,11 @@ def composed(quotes: Sequence[Quote], most: int) -> tuple[str, list[Citation]]:
     citations = {id: next(one for one in chosen if one.passage.id == id).citation() for id in ranks}
     text = " ".join(f"{one.sentence} [{ranks[one.passage.id] + 1}]" for one in chosen)
     return text, list(citations.values())
+
+
+def _says(sentence: str) -> bool:
+    """Whether a piece of a text says anything: a short one without an end, a number or a colon is a heading."""
+    return len(terms(sentence)) > HEADING or re.search(r"[\d.!?:;。！？：；]", sentence) is not None
 
 
 def _sentences(passage: Passage) -> list[str]:

@@ -145,7 +145,7 @@ def _best(sure: Sure, trial: Trial) -> tuple[float, bool]:
 
 
 def _placed(sure: Sure, judged: Sequence[tuple[float, bool]], wanted: float) -> Sure:
-    """With the lowest threshold from which on the wanted share is right, and the curve."""
+    """With the lowest threshold from which on the wanted share is right, a half at least, and the curve."""
     order = sorted(judged, key=lambda one: -one[0])
     points, right = [], 0
     for count, (score, good) in enumerate(order, 1):
@@ -153,6 +153,7 @@ def _placed(sure: Sure, judged: Sequence[tuple[float, bool]], wanted: float) -> 
         if count == len(order) or order[count][0] < score:
             points.append(Point(score, count / len(order), right / count))
     good_ones = [point for point in points if point.right >= wanted]
-    threshold = good_ones[-1].threshold if good_ones else max([0.9, *(point.threshold for point in points)])
+    # Many sure answers leave room for some that are more probably wrong than right: nobody is helped by these.
+    threshold = max(0.5, good_ones[-1].threshold) if good_ones else max([0.9, *(point.threshold for point in points)])
     step = max(len(points) // 50, 1)
     return replace(sure, threshold=threshold, curve=tuple(points[::step]))
