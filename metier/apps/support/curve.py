@@ -20,6 +20,8 @@ text { fill: #52514e } .middle { text-anchor: middle } .end { text-anchor: end }
 }
 """
 """A file of its own has no page that gives it colours."""
+VIEW = "-4 -20 380 250"
+"""With room for a line of text above the chart and for the last tick."""
 
 
 def picture(sure: Sure, wanted: float) -> str:
@@ -42,9 +44,10 @@ def picture(sure: Sure, wanted: float) -> str:
         told = f"threshold {sure.threshold:.2f}: {chosen.answered:.0%} answered, {chosen.right:.1%} of it right"
     drawn = str(charts.lines(series, x, y, title=told))
     head, rest = drawn.split(">", 1)
-    head = head.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" width="720" height="460" ', 1)
-    label = f'<text class="end" x="{charts.WIDTH - charts.RIGHT}" y="{charts.TOP - 2}">{told}</text>'
-    above = f'<text x="{charts.LEFT - 36}" y="{charts.TOP - 2}">right</text>'
+    head = head.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" width="760" height="500" ', 1)
+    head = head.replace(f'viewBox="0 0 {charts.WIDTH} {charts.HEIGHT}"', f'viewBox="{VIEW}"', 1)
+    label = f'<text class="end" x="{charts.WIDTH - charts.RIGHT}" y="{-charts.TOP / 2:.0f}">{told}</text>'
+    above = f'<text x="{charts.LEFT - 36}" y="{-charts.TOP / 2:.0f}">right</text>'
     return f"{head}><style>{STYLE}</style>{rest.removesuffix('</svg>')}{above}{label}</svg>\n"
 
 
