@@ -1,6 +1,6 @@
 """A small customer service whose search needs no encoder, its web service on loopback, and as a program of its own.
 
-`python supported.py FOLDER` prints the address, then serves until a signal.
+`python supported.py FOLDER` prints the address, then serves until a signal; with `--page` there are pages, too.
 """
 
 from __future__ import annotations
@@ -220,7 +220,8 @@ def main():
     with Store.open(folder / "support.db") as store:
         hub = Hub()
         support = support_of(store, asked, hub)
-        settings = ServiceSettings(port=0, page=False, threads=4, waiting=1_000, sweep_seconds=0.3)
+        page = "--page" in sys.argv
+        settings = ServiceSettings(port=0, page=page, threads=4, waiting=1_000, sweep_seconds=0.3, look_seconds=0.5)
 
         def announce(address):
             sys.stdout.write(address + "\n")

@@ -17,11 +17,11 @@ from metier.apps.support.settings import SupportSettings
 from metier.apps.support.support import Missing, Support
 from metier.serve import documentation, problems
 from metier.serve.doors import answers, api_people, entrance
-from metier.serve.doors.gate import HouseGate
+from metier.serve.doors.gate import REFERRER, HouseGate
 from metier.serve.doors.routes import Viewer
 from metier.serve.gate import API_POLICY, PAGE_PATHS, policy
 from metier.serve.problems import Problem, overloaded
-from metier.serve.support import channel_route, chat, chores, desk, desk_live, live
+from metier.serve.support import channel_route, chat, chores, desk, desk_live, live, trial
 from metier.serve.support.hub import Hub
 from metier.serve.support.office import At, Office
 from metier.serve.support.settings import ServiceSettings
@@ -31,6 +31,7 @@ from metier.store.store import Store
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
+PAGES = frozenset({"/", "/knowledge", "/review", "/gaps", "/figures"})
 ABOUT = "Customer service: questions in, cited answers out, people where nobody else knows. Times are seconds, UTC."
 CHAT, WIDGET = "/v1/chat/", "/widget.js"
 ALLOWED = {
@@ -77,6 +78,11 @@ def create_app(
     _add_widget(app)
     _add_operations(app)
     documentation.add_page(app)
+    if settings.page:
+        from metier.serve.support.pages import add_pages
+
+        app.include_router(trial.router)
+        add_pages(app, at)
     return app
 
 
@@ -100,8 +106,14 @@ class _OfficeGate(HouseGate):
         super().__init__(app, office, office.figures)
         self._origins = frozenset(one.lower().encode() for one in office.asked.service.origins)
 
+    def is_page(self, path: str) -> bool:
+        """Whether a page answers at a path."""
+        return path in PAGES
+
     def policy(self, path: str) -> Iterable[tuple[bytes, bytes]]:
         """What a browser may do with the answer at a path: the widget's script is for pages of other sites, too."""
+        if path == trial.PATH:
+            return policy(trial.POLICY, kept=False, referrer=REFERRER)
         if path != WIDGET:
             return super().policy(path)
         kept = policy(API_POLICY, kept=True)

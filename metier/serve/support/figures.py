@@ -18,7 +18,8 @@ from metier.store.store import Store
 
 _PARTS = (
     "v1 chat desk channels conversations messages acts rating verdict queue suggestions figures typing present replies "
-    "erase people keys audit whoami healthz readyz metrics login logout setup docs openapi.json widget.js"
+    "erase people keys audit whoami healthz readyz metrics login logout setup docs openapi.json widget.js "
+    "knowledge review gaps try"
 )
 PARTS = frozenset(_PARTS.split())
 

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
 from metier.apps.support.conversation import Act
+from metier.apps.support.learn.review import Review
 from metier.apps.support.settings import SupportSettings
 from metier.apps.support.support import Exchange, Support
 from metier.serve.doors.house import House
@@ -18,6 +19,7 @@ from metier.serve.support import views
 from metier.serve.support.channels import Channels
 from metier.serve.support.figures import Figures
 from metier.serve.support.hub import Hub
+from metier.serve.support.learning import learn
 from metier.serve.support.pool import Pool
 from metier.serve.support.rates import Rates, network
 from metier.serve.support.settings import ServiceSettings
@@ -57,6 +59,8 @@ class Office(House):
         self.openings = Rates(asked.service.opened_per_hour, 3600.0, "conversations of one address")
         self.channels = Channels(asked.channels, clock)
         self.figures = Figures(store, self.pool)
+        parts = support.answerer.parts
+        self.review = Review(store, parts.known, parts.encode, parts.understand, clock)
 
     # -- customers -----------------------------------------------------------------------------------------------
     def own(self, id: str, token: str) -> Conversation:
@@ -101,6 +105,8 @@ class Office(House):
             done = self.support.get(id)
         else:
             done = self.support.act(id, what, who, agent)
+        if what == "resolve":
+            learn(self.review, id)
         self.hub.changed(id)
         return done
 
