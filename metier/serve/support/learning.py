@@ -34,12 +34,14 @@ def learn(review: Review, conversation: str) -> Candidate | None:
 
 
 def taught(said: Sequence[Message]) -> tuple[Message, Message] | None:
-    """The last question that the bot left open, and the longest of what people said behind it.
+    """The last question that the bot left open before a person answered, and the longest of what people said behind it.
 
     What a customer says to a person afterwards mostly goes on from there, and does not stand for itself.
     """
     open_ones = {one.answers for one in said if one.author != "agent" and one.tier in UNANSWERED}
-    asked = [one for one in said if one.number in open_ones and one.text.strip() and not one.text.startswith("/")]
+    last = max((one.number for one in said if one.author == "agent"), default=0)
+    before = [one for one in said if one.number in open_ones and one.number < last]
+    asked = [one for one in before if one.text.strip() and not one.text.startswith("/")]
     if not asked:
         return None
     told = [one for one in said if one.author == "agent" and one.number > asked[-1].number and one.text.strip()]

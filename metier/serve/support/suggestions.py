@@ -17,7 +17,7 @@ def of(support: Support, id: str) -> dict[str, Any]:
     """The question, the surest entries with their answers, the surest quotes of documents."""
     with support.store.read() as connection:
         latest = conversations.latest(connection, id, LOOKED)
-    asked = [one for one in latest if one.author == "visitor" and one.text.strip()]
+    asked = [one for one in latest if one.author == "visitor" and one.text.strip() and not one.text.startswith("/")]
     if not asked:
         return {"question": "", "number": None, "entries": [], "quotes": []}
     parts, question = support.answerer.parts, asked[-1].text

@@ -96,7 +96,7 @@ class Composer:
         desk = self.desk
         ui.html(f"<h2>{desk.say('suggested')}</h2>", sanitize=False)
         with ui.element("ul").classes("d-suggested"):
-            for title, text, score in sorted(rows, key=lambda row: -row[2])[:4]:
+            for title, text, score in sorted(rows, key=lambda row: -row[2])[: suggestions.MOST]:
                 with ui.element("li"):
                     values = {"title": title, "text": text, "score": score}
                     ui.html(str(desk.draw("suggested.html.j2", one=values)), sanitize=False)

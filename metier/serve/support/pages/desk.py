@@ -80,7 +80,8 @@ class Desk(Screen):
 
     def _row(self, connection: Connection, one: Conversation) -> dict[str, Any]:
         row = views.desk_row(one, self.console.clock(), self.console.asked.handover.warn)
-        said = [message for message in conversations.latest(connection, one.id, 8) if message.author == "visitor"]
+        latest = conversations.latest(connection, one.id, 8)
+        said = [one for one in latest if one.author == "visitor" and not one.text.startswith("/")]
         return {
             "id": one.id, "state": one.state, "agent": one.agent, "late": row["late"],
             "waits": None if row["waits"] is None else waited(row["waits"], self.language),
