@@ -36,6 +36,7 @@ def _drawn(counts: list[int], first: int, kind: str, language: str) -> Markup:
         f'<line class="grid" x1="{LEFT}" y1="{level(value):.1f}" x2="{wide - RIGHT}" y2="{level(value):.1f}"/>'
         f'<text class="end" x="{LEFT - 6}" y="{level(value) + 4:.1f}">{axis.text(value)}</text>'
         for value in axis.ticks()
+        if value == int(value)
     )
     bars = "".join(
         f'<rect class="bar" x="{LEFT + (at + 0.12) * step:.1f}" y="{level(count):.1f}" width="{0.76 * step:.1f}" '

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
 TYPING = 2.0
 """Seconds between two signs that somebody types."""
-ENTER = "(event) => { if (!event.shiftKey && !event.isComposing) { event.preventDefault(); emit() } }"
+ENTER = """(event) => {
+  if (event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  const typed = event.target.value;
+  event.target.value = '';
+  event.target.dispatchEvent(new Event('input', { bubbles: true }));
+  emit(typed);
+}"""
+"""Empties the field in the browser: what is typed while the answer is sent must stay."""
 
 
 class Composer:
@@ -47,10 +55,10 @@ class Composer:
         if not found["id"]:
             return
         self.field = desk.area_field(desk.say("your_answer"), draft, rows=2)
-        self.field.on("keydown.enter", self._send, js_handler=ENTER)
+        self.field.on("keydown.enter", lambda event: self._send(event.args), js_handler=ENTER)
         self.field.on_value_change(self._types)
         with ui.element("div").classes("c-actions d-send"):
-            desk.button(desk.say("send"), self._send, main=True)
+            desk.button(desk.say("send"), self._press, main=True)
             if found["replies"]:
                 texts = {one["id"]: one["title"] for one in found["replies"]}
                 chosen = desk.choice(desk.say("canned"), {"": "–", **texts}, "")
@@ -108,16 +116,19 @@ class Composer:
             self.field.set_value(text)
             self.field.run_method("focus")
 
-    async def _send(self) -> None:
-        field, id = self.field, self._id
-        text = (field.value or "").strip() if field is not None else ""
-        if field is None or not text:
+    async def _press(self) -> None:
+        typed = self.draft(self._id)
+        if self.field is not None:
+            self.field.set_value("")
+        await self._send(typed)
+
+    async def _send(self, typed: Any) -> None:
+        text, desk, id, message = str(typed).strip(), self.desk, self._id, new_id()
+        if not text or not id:
             return
-        message = new_id()
-        field.set_value("")
-        desk = self.desk
-        if not await desk.do("analyst", lambda hand: desk.support.agent_says(id, hand.who, text, message), ""):
-            field.set_value(text)
+        done = await desk.do("analyst", lambda hand: desk.support.agent_says(id, hand.who, text, message), "")
+        if not done and self.field is not None and not self.field.value:
+            self.field.set_value(text)
 
     async def _types(self) -> None:
         now = time.monotonic()

@@ -48,7 +48,9 @@ class FiguresPage(Screen):
         }  # fmt: skip
 
     def _tiles(self, found: ServiceFigures) -> list[tuple[str, str]]:
-        resolution, answers = found.resolution, sum(found.tiers.values())
+        answers = sum(found.tiers.values())
+        # a conversation that was opened before the window may be handed over in it
+        resolution = None if found.resolution is None else max(0.0, found.resolution)
         return [
             ("conversations", f"{found.conversations:,}"), ("questions", f"{found.questions:,}"),
             ("resolution", _share(resolution)),
