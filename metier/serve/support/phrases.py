@@ -43,7 +43,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "own": ("Yours", "我的对话"),
     "recent": ("Others, latest first", "其他对话（最新在前）"),
     "no_words": ("(nothing said yet)", "（尚无消息）"),
-    "waits": ("waits {time}", "已等待 {time}"),
+    "waits": ("waits {time}", "已等待{time}"),
     "late": ("too long", "超时"),
     "state_bot": ("bot", "机器人"),
     "state_pending": ("waiting", "等待中"),

@@ -49,7 +49,6 @@ class Desk(Screen):
         self.plain = False
         self._last, self._present = 0, 0.0
         self.own: tuple[str, ...] = ()
-        self.client = ui.context.client
         with ui.element("div").classes("d-desk") as self.place:
             with ui.element("div").classes("d-lists"):
                 ui.html(f'<h1 class="c-skip">{self.say("desk")}</h1>', sanitize=False)

@@ -36,6 +36,7 @@ class Screen(screen.Screen):
         self.support = console.support
 
     async def open(self) -> None:
+        self.client = ui.context.client
         ui.add_css(sheet())
         await super().open()
 
@@ -56,6 +57,10 @@ class Screen(screen.Screen):
 
     def foot(self, connection: Connection) -> Mapping[str, Any]:
         return {"zone": self.zone}
+
+    def to_top(self) -> None:
+        """Shows the top of the page; whatever was pressed may be gone by now."""
+        self.client.run_javascript("window.scrollTo(0, 0)")
 
     def area_field(self, label: str, value: str = "", *, rows: int = 3, most: int = 4_000) -> ui.textarea:
         """A field of several lines."""

@@ -111,7 +111,7 @@ class KnowledgePage(Screen):
     async def _edit(self, one: StoredEntry | None) -> None:
         self.edited = one
         await self.refresh()
-        ui.run_javascript("window.scrollTo(0, 0)")
+        self.to_top()
 
     async def _save(self, made: StoredEntry) -> None:
         def work(hand: Any) -> bool:

@@ -58,7 +58,7 @@ class ReviewPage(Screen):
     async def _open(self, one: Candidate | None) -> None:
         self.opened = one
         await self.refresh()
-        ui.run_javascript("window.scrollTo(0, 0)")
+        self.to_top()
 
     # -- one candidate -------------------------------------------------------------------------------------------------
     def _one(self, connection: Connection) -> dict[str, Any]:
