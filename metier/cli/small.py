@@ -32,7 +32,7 @@ def optimise(
     unlabelled: Annotated[str | None, typer.Option(help="Further texts for a student to learn from.")] = None,
     data: Annotated[str | None, typer.Option(help="Where the run's data is now.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other key of [optimise]: KEY=VALUE. Repeatable.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other key of the table optimise.")
     ] = None,
     threads: Threads = 0,
     seed: Seed = None,
@@ -48,7 +48,7 @@ def optimise(
     }  # fmt: skip
     asked = {**{name: value for name, value in asked.items() if value is not None}, **assigned(settings or [])}
     with progress() as watch:
-        made = make(run, out, asked, watch, data=data, threads=threads)
+        made = make(run, out, asked, watch, data=data, threads=threads, seed=seed)
     optimised = made.json("evaluation.json")["optimised"]
     before, after = optimised["bytes"]
     typer.echo(f"{made.path}: {after / 1e6:.1f} MB of {before / 1e6:.1f} MB, made of {run}.", err=as_json)

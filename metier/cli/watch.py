@@ -15,6 +15,8 @@ from metier.cli.options import Json, app, print_json, progress
 from metier.errors import RecipeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from metier.apps.monitor.alerts.life import Alert
     from metier.apps.monitor.engine import Done, Monitor
     from metier.progress import Progress
@@ -54,6 +56,7 @@ def run(
     """Watch the sources and serve the console, until Ctrl+C; what was read and counted is kept, and gone on with."""
     from metier.apps.monitor import assemble
     from metier.apps.monitor.engine import Monitor
+    from metier.apps.monitor.posting import posting
     from metier.apps.monitor.settings import MonitorSettings
     from metier.store.store import Store
 
@@ -61,9 +64,14 @@ def run(
     if not asked.sources and not serve:
         raise RecipeError(f"{settings} names no source.", expected="at least one table [[sources]]")
     plan = assemble.plan(asked)
-    with progress() as watch, Store.open(asked.store) as store, assemble.retention(asked, store):
+    with (
+        progress() as watch,
+        Store.open(asked.store) as store,
+        assemble.retention(asked, store),
+        posting(asked.alerts.receivers, store) as wake,
+    ):
         made = Monitor(plan, store, assemble.intakes(asked), patience=asked.patience)
-        shown = _Shown(watch, as_json)
+        shown = _Shown(watch, as_json, wake)
         try:
             if serve:
                 from metier.serve.monitor.settings import ServiceSettings
@@ -170,7 +178,7 @@ def replay(
     span = (_moment(start, asked.calendar.zone, "-inf"), _moment(end, asked.calendar.zone, "inf"))
     intake, plan = assemble.archive(archive, asked, *span), assemble.plan(asked)
     with progress() as watch, Store.open(asked.store) as store:
-        made = Monitor(plan, store, [intake])
+        made = Monitor(plan, store, [intake], live=False)
         shown = _Shown(watch, as_json)
         watch.stage("replay", 0)
         made.run(hear=shown)
@@ -251,8 +259,8 @@ class _Worked:
 class _Shown:
     """Says what the monitor does: a line an alert that begins or ends to fire, a line about the stream now and then."""
 
-    def __init__(self, watch: Progress, as_json: bool) -> None:
-        self.watch, self.as_json = watch, as_json
+    def __init__(self, watch: Progress, as_json: bool, wake: Callable[[], None] = lambda: None) -> None:
+        self.watch, self.as_json, self.wake = watch, as_json, wake
         self.documents = self.new = self.aside = 0
         self.began = self.spoken = time.monotonic()
         self.alerts: dict[str, Alert] = {}
@@ -264,6 +272,8 @@ class _Shown:
         for raised in done.raised:
             for alert in raised.alerts:
                 self._alert(alert)
+        if any(raised.notices for raised in done.raised):
+            self.wake()
         if self.new and time.monotonic() - self.spoken > LINES:
             self.spoken = time.monotonic()
             self.watch.say(f"{self.new:,} documents, {self.rate():.0f} a second, {len(self.alerts)} alerts")

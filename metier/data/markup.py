@@ -28,7 +28,7 @@ def plain(markup: str) -> str:
         return html.unescape(markup) if "&" in markup else markup
     reader = _Reader()
     try:
-        reader.feed(markup[:LONGEST])
+        reader.feed(tamed(markup[:LONGEST]))
         reader.close()
     except AssertionError:  # how this parser meets marked sections that it does not know
         return html.unescape(_tags.sub(" ", markup[:LONGEST]))

@@ -192,7 +192,8 @@ def _duration(seconds: float) -> str:
 def _findings(path: Path, prepared: Prepared, fitted: Fitted, heads: dict[str, Any], staged: Path) -> Findings:
     """All that the report shows."""
     recipe, cost = prepared.recipe, fitted.cost
-    lines = (staged / METRICS).read_text(encoding="utf-8").splitlines()
+    metrics = staged / METRICS  # none where nothing was fitted step by step and nothing validates
+    lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
     return Findings(
         name=path.name,
         heads=heads,

@@ -9,6 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
@@ -81,8 +82,9 @@ def choose(entries: Sequence[Entry], folder: Path, shape: Shape, identity: str, 
     if (kept := _read(file)) is not None and kept.few in entries and kept.many in entries:
         return kept
     found = measured(entries, folder, shape, threads)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_text(file, json.dumps(asdict(found)))
+    with suppress(OSError):  # no room, or no right to write: then the next load measures again
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, json.dumps(asdict(found)))
     return found
 
 

@@ -93,8 +93,10 @@ class Recipe(Part):
         )
 
     def write(self, path: Path) -> None:
-        """The resolved recipe as TOML; keys that are `None` are left out."""
-        path.write_bytes(tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)).encode())
+        """The resolved recipe as TOML, whole or not at all; keys that are `None` are left out."""
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        beside.write_bytes(tomli_w.dumps(self.model_dump(mode="json", exclude_none=True)).encode())
+        beside.replace(path)
 
     def but(self, **parts: Any) -> Recipe:
         """A copy with some keys changed: `recipe.but(train={"epochs": 3}, seed=7)`. `None` changes nothing."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select, update
 
 from metier.store import bulk
 from metier.store.tables import notices
 
-WAITING = "waiting"
+WAITING, REPLAYED = "waiting", "replayed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class StoredNotice:
         body: what is sent, as JSON has it.
         at: when it was stored, seconds since 1970, UTC, like all times.
         alerts: the ids of those that it tells of.
-        state: `waiting`, `sent` or `failed`.
+        state: `waiting`, `sent` or `failed`; `replayed`: an archive brought it, and nobody is told.
         tries: how often it was tried.
         again: not to be tried before.
         sent: when it was taken.
@@ -61,15 +61,17 @@ def waiting(connection: Connection, receiver: str, limit: int = 50) -> list[Stor
     return list(bulk.read_each(StoredNotice, connection, statement))
 
 
-def mark(connection: Connection, notice: StoredNotice) -> None:
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of a notice; as in `StoredNotice`."""
+
+    state: str
+    tries: int
+    again: float = 0.0
+    sent: float | None = None
+    fault: str = ""
+
+
+def mark(connection: Connection, id: str, fate: Fate) -> None:
     """Writes down what became of a notice."""
-    values = {
-        "state": notice.state, "tries": notice.tries, "again": notice.again, "sent": notice.sent, "fault": notice.fault,
-    }  # fmt: skip
-    connection.execute(update(notices).where(notices.c.id == notice.id).values(**values))
-
-
-def counts(connection: Connection) -> dict[tuple[str, str], int]:
-    """How many notices there are, by receiver and state."""
-    statement = select(notices.c.receiver, notices.c.state, func.count()).group_by(notices.c.receiver, notices.c.state)
-    return {(receiver, state): count for receiver, state, count in connection.execute(statement)}
+    connection.execute(update(notices).where(notices.c.id == id).values(**asdict(fate)))

@@ -14,7 +14,18 @@ from sqlalchemy import ColumnElement, Connection, Delete, and_, delete, exists, 
 
 from metier.store import audit, bulk
 from metier.store.store import Store
-from metier.store.tables import alerts, documents, interactions, mentions, notices, pins, quarantine, stories, unlinked
+from metier.store.tables import (
+    alerts,
+    documents,
+    interactions,
+    mentions,
+    notices,
+    pins,
+    quarantine,
+    stages,
+    stories,
+    unlinked,
+)
 
 BATCH = 2_000
 """Documents that are removed in one transaction: who writes meanwhile waits for no more."""
@@ -156,6 +167,8 @@ def _erase_quotes(connection: Connection, found: Mapping[str, tuple[str, ...]]) 
     of_alert = _by_alert(connection, found)
     changed = 0
     for id, secrets in of_alert.items():
+        # What a stage keeps of an alert may tell it in other words.
+        connection.execute(delete(stages).where(stages.c.name.startswith(f"alert:{id}:", autoescape=True)))
         columns = select(alerts.c.evidence, alerts.c.details).where(alerts.c.id == id)
         for row in connection.execute(columns).all():
             before = {"evidence": row.evidence, "details": row.details}

@@ -1,6 +1,7 @@
 """Generators: a real server on this machine, and a tiny GPT-2 in a folder."""
 
 import math
+import time
 
 import asked
 import numpy as np
@@ -131,7 +132,55 @@ def test_what_is_no_answer_or_too_long_is_refused(monkeypatch):
         score(lambda path, content: (200, chat("good" * 100)))
 
 
-@pytest.mark.parametrize("address", ["ftp://h/v1", "h:80", "http://user:pw@h/v1", "http:///v1"])
+def test_it_says_what_it_likes_by_the_same_two_ways():
+    def answer(path, content):
+        if path.endswith("/chat/completions"):
+            return 404, {}
+        return 200, {"choices": [{"text": " Two lines.\nOf text."}]}
+
+    with asked.served(lambda path, content: (200, chat("Two lines.\nOf text."))) as (address, heard):
+        assert Endpoint(address, "tiny").say("What?", tokens=7) == "Two lines.\nOf text."
+    assert heard == [
+        {"path": "/v1/chat/completions", "key": None, "model": "tiny", "temperature": 0, "max_tokens": 7,
+         "messages": [{"role": "user", "content": "What?"}]},
+    ]  # fmt: skip
+    with asked.served(answer) as (address, heard):
+        assert Endpoint(address, "tiny").say("What?") == " Two lines.\nOf text."
+    assert "stop" not in heard[1] and "logprobs" not in heard[1] and heard[1]["prompt"] == "What?"
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_nothing_is_waited_for_after_the_deadline(monkeypatch, status):
+    """A server that is slow, and one that asks to be left alone for longer than anybody waits."""
+    monkeypatch.setattr(generator, "PAUSE", 60.0)
+
+    def answer(path, content):
+        time.sleep(1.5 if status == 200 else 0.0)
+        return status, chat("late")
+
+    with asked.served(answer) as (address, heard):
+        began = time.monotonic()
+        with pytest.raises(BackboneError, match="in time|status 503"):
+            Endpoint(address, "tiny").say("What?", seconds=0.3)
+        assert time.monotonic() - began < 1.4 and len(heard) == 1
+
+
+@pytest.mark.parametrize("choices", [["text"], [{"message": "text"}], [{"logprobs": 7}], [{"message": [1]}], [None]])
+def test_answers_of_another_form_are_one_line(choices):
+    with pytest.raises(BackboneError, match="sent what is no answer"):
+        score(lambda path, content: (200, {"choices": choices}))
+
+
+def test_a_key_that_is_none(monkeypatch):
+    monkeypatch.setenv(KEY, "s3cr\u00e9t")
+    with pytest.raises(BackboneError, match=f"{KEY} holds no key") as error:
+        Endpoint("http://127.0.0.1:9/v1", "tiny", KEY).say("What?")
+    assert "s3cr" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["ftp://h/v1", "h:80", "http://user:pw@h/v1", "http:///v1", "http://h:x/v1", "http://[::1/v1"]
+)
 def test_addresses_that_are_none(address):
     with pytest.raises(RecipeError, match=r"prompt\.endpoint is no address") as error:
         Endpoint(address, "tiny")

@@ -111,7 +111,7 @@ def test_what_people_do() -> None:
     worse = book.observe(seen(1, observed=60))
     assert worse and not worse.muted(2_000.0), "worse than what was acknowledged"
     quiet = snooze(worse, 5_000.0, "li", 2_000.0)
-    assert quiet.muted(4_999.0) and not quiet.muted(5_000.0)
+    assert quiet.muted(4_999.0) and not quiet.muted(5_000.0) and not quiet.muted(None), "in a replay nobody snoozes"
     wrong = remark(judge(quiet, "false", "li", 2_100.0, "a joke"), "see above", "li", 2_200.0)
     assert wrong.verdict == "false" and [deed.kind for deed in wrong.deeds] == [
         "acknowledge", "snooze", "verdict", "comment",

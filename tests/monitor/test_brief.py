@@ -104,6 +104,27 @@ def test_everything_of_the_evidence_is_on_it() -> None:
         assert piece in text, piece
 
 
+def test_what_a_summary_cites_is_on_the_page_and_linked() -> None:
+    alert, found = surge()
+    texts = [f"Hartwell Bank {word}" for word in ("delays", "denies", "falls", "sells", "closes", "waits", "sues")]
+    coldest = found["stories_by_heat"][-1]
+    cited = [Sentence(text, (name,)) for text, name in zip(texts, [coldest, *found["stories_by_heat"]], strict=False)]
+    text = brief(alert, found, [*cited, Sentence("Hartwell Bank", ("unknown",))])
+    tags = Tags(text).found
+    there = {values["id"] for tag, values in tags if tag == "li" and values.get("id")}
+    links = [values["href"] for tag, values in tags if tag == "a" and (values.get("href") or "").startswith("#")]
+    assert len(there) == 7 and len(links) == 7 and {str(one)[1:] for one in links} == there
+    assert f'<span class="id">{coldest}</span>' in text and "<span>[unknown]</span>" in text
+
+
+def test_without_a_summary_it_says_why() -> None:
+    alert, found = surge()
+    assert "No summary" not in brief(alert, found)
+    for note, words in {"unanswered": ("has not answered", "尚未答复"), "unfounded": ("borne out", "印证")}.items():
+        text = brief(alert, found, note=note)
+        assert all(word in text for word in words) and 'class="summary"' not in text
+
+
 def test_there_is_no_script_and_no_style_but_that_of_the_digest() -> None:
     text = page()
     for tag, attributes in Tags(text).found:

@@ -20,6 +20,8 @@ from metier.apps.monitor.alerts.windows import Window, named, numbers, times
 from metier.apps.monitor.item import EVERYTHING, SeriesKey
 
 T = 1_600_000_000.0
+WALL = 1_800_000_000.0
+"""Of the documents, and of the people who look at them years later."""
 DESK = Route("desk", group_by=("topic",), wait=30.0, interval=300.0, repeat=3600.0)
 TOPIC_OVER_COMPANY = Inhibition(parse('topic!="",company=""'), parse('company!=""'), ("topic",))
 
@@ -137,11 +139,21 @@ def test_an_alert_does_not_keep_itself_quiet_and_missing_labels_are_equal() -> N
 
 def test_a_silence_begins_and_ends() -> None:
     there = Dispatcher(Routing(replace(DESK, wait=0.0)))
-    there.silences = (Silence("s1", parse('topic=~"fr.*"'), T, T + 1_000),)
-    found = there.tick(T, [alert(), alert("rates")])
-    assert shapes(found) == [(0, "desk", ["rates:firing"])]
-    assert shapes(there.tick(T + 1_500)) == [(1_200, "desk", ["fraud:firing"])]
+    there.silences = (Silence("s1", parse('topic=~"fr.*"'), WALL, WALL + 1_000),)
+    assert shapes(there.tick(T, [alert(), alert("rates")], WALL)) == [(0, "desk", ["rates:firing"])]
+    assert there.tick(T + 1_500, wall=WALL + 999) == [], (
+        "the documents may be ahead of the clock on the wall, or behind"
+    )
+    assert shapes(there.tick(T + 1_900, wall=WALL + 1_000)) == [(1_800, "desk", ["fraud:firing"])]
     assert not Silence("empty", (), T, T + 1).holds({}, T)
+
+
+def test_a_silence_of_the_settings_goes_by_the_documents_time() -> None:
+    games = Silence("settings-1", parse('topic="fraud"'), T, T + 1_000)
+    for wall in (None, WALL):
+        there = Dispatcher(Routing(replace(DESK, wait=0.0), silences=(games,)))
+        assert there.tick(T, [alert()], wall) == []
+        assert [n.at - T for n in there.tick(T + 1_500, wall=wall)] == [1_200]
 
 
 def test_a_window_keeps_a_route_quiet_and_what_was_missed_is_told_after_it() -> None:
@@ -151,17 +163,30 @@ def test_a_window_keeps_a_route_quiet_and_what_was_missed_is_told_after_it() -> 
     assert [n.at - T for n in there.tick(T + 400)] == [300]
 
 
-def test_snoozed_is_told_when_the_time_is_over_and_acknowledged_only_when_it_ends() -> None:
+def test_snoozed_is_told_when_the_time_is_over_on_the_wall() -> None:
     there = Dispatcher(Routing(replace(DESK, wait=0.0)))
     there.tick(T, [alert()])
-    asleep = snooze(alert(), T + 1_000, "li", T + 10)
-    found = there.tick(T + 10, [asleep]) + there.tick(T + 2_000)
-    assert [n.at - T for n in found] == [1_200]
-    there.tick(T + 2_100, [acknowledge(asleep, "li", T + 2_100)])
+    asleep = snooze(alert(), WALL + 1_000, "li", WALL)
+    assert there.tick(T + 10, [asleep], WALL) + there.tick(T + 90_000, wall=WALL + 999) == []
+    assert there.why_silent(asleep, T + 90_000) == ["muted by a person"]
+    found = there.tick(T + 90_400, wall=WALL + 1_000)
+    assert [n.at - T for n in found] == [90_300]
+
+
+def test_acknowledged_is_told_only_when_it_ends() -> None:
+    there = Dispatcher(Routing(replace(DESK, wait=0.0)))
+    there.tick(T, [alert()])
+    there.tick(T + 2_100, [acknowledge(alert(), "li", WALL)])
     assert there.tick(T + 50_000) == []
-    assert [n.status for n in there.tick(T + 50_001, [over(asleep, T + 50_001)]) + there.tick(T + 51_000)] == [
-        "resolved"
-    ]
+    ended = there.tick(T + 50_001, [over(alert(), T + 50_001)]) + there.tick(T + 51_000)
+    assert [n.status for n in ended] == ["resolved"]
+
+
+def test_in_a_replay_nothing_is_snoozed_or_silenced_by_people() -> None:
+    there = Dispatcher(Routing(replace(DESK, wait=0.0)))
+    there.silences = (Silence("s1", parse('topic="fraud"'), 0.0, 2 * WALL),)
+    asleep = snooze(alert(), 2 * WALL, "li", WALL)
+    assert [n.at - T for n in there.tick(T, [asleep])] == [0]
 
 
 def test_getting_worse_is_another_alert_to_whoever_is_told() -> None:

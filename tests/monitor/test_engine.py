@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 from monitor import sample_month
 
 from metier.apps.monitor import engine
-from metier.apps.monitor.engine import Monitor
-from metier.apps.monitor.item import SeriesKey
-from metier.errors import StoreGone
+from metier.apps.monitor.engine import Intake, Monitor
+from metier.apps.monitor.item import Received, SeriesKey
+from metier.apps.monitor.normalise import Normaliser
+from metier.apps.monitor.sources import Batch
+from metier.errors import StoreError, StoreGone
 from metier.sample import month
-from metier.store import alerts, notices, stories
+from metier.store import alerts, contents, documents, notices, stories, tables
 from metier.store.store import Store
 
 DAYS = 17
@@ -88,6 +92,38 @@ def test_neither_batches_nor_restarts_change_what_is_stored(
                 assert sample_month.remembered(made) == sample_month.remembered(whole)
 
 
+def told(store: Store) -> set[str]:
+    with store.read() as connection:
+        return {row["id"] for row in contents.rows(connection, tables.notices)}
+
+
+def test_two_quiet_hours_are_hours_on_the_wall_and_none_in_a_replay(
+    tmp_path: Path, file: Path, whole: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BATCH", 60)
+    with Store.open(tmp_path / "first.db") as store:
+        made = sample_month.monitor(store, file)
+        while not (before := told(store)):
+            made.step(made.intakes[0])
+        with store.write() as connection:
+            for one in alerts.listing(connection):
+                alerts.snooze(connection, one.id, 7_200.0)
+    found = {}
+    for live, wall in ((False, 0.0), (True, 7_200.0), (True, 7_199.0)):
+        path = Path(shutil.copy(tmp_path / "first.db", tmp_path / f"{live}{wall}.db"))
+        with Store.open(path) as store:
+            made = sample_month.monitor(store, file)
+            made.live, made.clock = live, partial(float, wall)
+            made.run()
+            made.end()
+            found[live, wall] = told(store)
+            with store.read() as connection:
+                unsent = {notice.id for notice in notices.waiting(connection, "desk", 1_000)}
+            assert unsent == (found[live, wall] if live else before), "what a replay tells is sent to nobody"
+    assert found[False, 0.0] == found[True, 7_200.0] == told(whole.store)
+    assert before <= found[True, 7_199.0] < told(whole.store), "quiet, and nothing else is told instead"
+
+
 def test_the_flood_of_copies_is_one_story(tmp_path: Path) -> None:
     flood = month.planted()[2]
     with Store.open(tmp_path / "monitor.db") as store:
@@ -137,6 +173,56 @@ def test_what_was_committed_without_an_answer_is_not_written_twice(tmp_path: Pat
         with store.read() as connection:
             assert sum(story.heat for story in stories.newest(connection, limit=1000)) == engine.BATCH
         assert SeriesKey() in made.alarm.detectors.places
+
+
+def test_two_that_count_in_one_store_lose_nothing(tmp_path: Path, file: Path) -> None:
+    path, acknowledged = tmp_path / "monitor.db", list[int]()
+    with Store.open(path) as first, Store.open(path) as second:
+        one, other = sample_month.monitor(first, file), sample_month.monitor(second, file)
+        acknowledged += [one.step(one.intakes[0]).new]
+        document = Received("wire", {"id": "other", "text": "Vantis Telecom apologises"}, 1.7e9)
+        with pytest.raises(StoreError, match="Another process counts"):
+            other.take([document], Normaliser(), written=lambda: acknowledged.append(1))
+        acknowledged += [one.step(one.intakes[0]).new]
+        with first.read() as connection:
+            assert documents.count(connection) == sum(acknowledged)
+
+
+def test_a_clock_that_is_ten_years_ahead_for_a_moment_leaves_today_to_count(tmp_path: Path) -> None:
+    now = [1_750_000_000.0]
+    with Store.open(tmp_path / "monitor.db") as store:
+        made = Monitor(sample_month.plan(), store, [], patience=1800.0, clock=lambda: now[0])
+
+        def looked() -> None:
+            made.run(hear=lambda done: made.stop())
+            made.stopped.clear()
+
+        def late() -> int:
+            content = {"text": f"Vantis Telecom at {now[0]}", "time": now[0]}
+            return made.take([Received("wire", content, now[0])], Normaliser()).late
+
+        assert late() == 0
+        made.intakes = [Intake(Silence(), Normaliser())]
+        now[0] += 10 * 365 * 86_400
+        looked()
+        assert made.counter.begin == made.counter.gap - made.counter.gap % 3600
+        made = Monitor(sample_month.plan(), store, made.intakes, patience=1800.0, clock=lambda: now[0])
+        looked()
+        now[0] -= (10 * 365 - 4) * 86_400
+        assert late() == 0
+
+
+class Silence:
+    """A source that has nothing."""
+
+    name = "silence"
+
+    def read(self, position: str, limit: int, wait: float) -> Batch:
+        return Batch((), position)
+
+    def acknowledge(self, position: str) -> None: ...
+
+    def close(self) -> None: ...
 
 
 def killed(file: Path, place: str, after: float) -> bool:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from pathlib import Path
 
 import pytest
 from commands import metier
+from monitor.listener import listening
+
+from metier.store import notices
+from metier.store.store import Store
 
 HOUR = 3600
 
@@ -20,9 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, toy_run: Path, toy_news: Pa
         texts = list(dict.fromkeys(row["text"] for row in csv.DictReader(file)))
     rows = [{"id": str(at), "text": text, "time": 1_700_000_000 + at * HOUR} for at, text in enumerate(texts[:72])]
     (made / "archive.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + "no json\n")
-    (made / "monitor.toml").write_text(
-        f'run = "{toy_run}"\ntick = "1h"\n[heads]\ntopic = "place"\nnegative = ["bad"]\npositive = ["good"]\n'
-    )
+    (made / "monitor.toml").write_text(f'run = "{toy_run}"\ntick = "1h"\n[heads]\ntopic = "place"\n')
     return made
 
 
@@ -50,12 +53,32 @@ def test_a_replay_and_what_follows(folder: Path, tmp_path: Path) -> None:
     assert metier("store", "forget", tmp_path / "again.db", "--older", "1d").code == 0
 
 
+def test_notices_leave_while_it_runs_and_a_replay_sends_none(folder: Path, tmp_path: Path) -> None:
+    with listening() as there:
+        receiver = f'name = "desk"\nurl = "{there.url}"\nallow_private = true\n'
+        asked = tmp_path / "monitor.toml"
+        asked.write_text(
+            (folder / "monitor.toml").read_text()
+            + f'[alerts]\nreceiver = "desk"\n[[alerts.receivers]]\n{receiver}'
+            + f'[[sources]]\nkind = "archive"\npath = "{folder / "archive.jsonl"}"\n'
+        )
+        with Store.open(tmp_path / "monitor.db") as store, store.write() as connection:
+            notices.add(connection, [notices.StoredNotice("n", "desk", {"left": "here"}, time.time())])
+        assert metier("monitor", "replay", folder / "archive.jsonl", "--settings", asked).code == 0
+        assert there.asked == []
+        assert metier("monitor", "run", asked, "--no-serve").code == 0
+        assert [json.loads(body) for _, _, body in there.asked] == [{"left": "here"}]
+
+
 def test_mistakes_are_one_line(folder: Path, tmp_path: Path, toy_run: Path) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(f'run = "{toy_run}"\n[heads]\ntopic = "palce"\n')
+    deaf = tmp_path / "deaf.toml"
+    deaf.write_text(f'run = "{toy_run}"\n[heads]\ntopic = "place"\nnegative = ["Negative"]\n')
     for arguments, message in (
         (("monitor", "replay", tmp_path / "no.jsonl", "--settings", folder / "monitor.toml"), "is no file"),
         (("monitor", "replay", folder / "archive.jsonl", "--settings", wrong), "Did you mean 'place'"),
+        (("monitor", "replay", folder / "archive.jsonl", "--settings", deaf), "Did you mean 'negative'"),
         (
             ("monitor", "replay", folder / "archive.jsonl", "--settings", folder / "monitor.toml", "--from", "soon"),
             "no time",

@@ -44,6 +44,7 @@ def test_values_which_may_be_secrets_are_not_repeated() -> None:
         ({"tick": "7m"}, "divide a day"),
         ({"false_alarms": "few"}, "budget"),
         ({"calendar": {"zone": "Mars/Base"}}, "Mars"),
+        ({"heads": {"sentiment": ""}}, "sentiment"),
         ({"stories": {"doubtful": 0.9, "sure": 0.2}}, "sure"),
         ({"sources": [{"kind": "push"}, {"kind": "push"}]}, "more than once"),
     ],
@@ -60,3 +61,18 @@ def test_paths_are_seen_from_the_file(tmp_path: Path) -> None:
     assert asked.store == "postgresql://db/x" and asked.sources[0].path == str(tmp_path / "a.jsonl")
     with pytest.raises(RecipeError, match="cannot be read"):
         MonitorSettings.read(tmp_path / "none.toml")
+
+
+def test_who_writes_summaries(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"endpoint": "http://127.0.0.1:8080/v1", "model": "small", "timeout": "90s", "api_key_env": "DESK_KEY"}
+    monkeypatch.setenv("DESK_KEY", "s3cret")
+    asked = MonitorSettings.parse({"run": "r", "generator": given})
+    assert asked.generator and asked.generator.timeout == 90.0 and asked.generator.generator().key == "DESK_KEY"
+    assert "s3cret" not in repr(asked) + str(asked.shown()) and MonitorSettings.parse({"run": "r"}).generator is None
+    for wrong, message in (
+        ({"modell": "x"}, "unknown key 'generator.modell'.*'model'"), ({"model": ""}, "generator.model"),
+        ({"timeout": "1h"}, "generator.timeout"), ({"endpoint": "http://ann:s3cret@h/v1"}, "generator.endpoint is no"),
+    ):  # fmt: skip
+        with pytest.raises(RecipeError, match=message) as caught:
+            MonitorSettings.parse({"run": "r", "generator": {**given, **wrong}})
+        assert "s3cret" not in str(caught.value)

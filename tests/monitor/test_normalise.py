@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -10,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metier.apps.monitor.item import Item, Received
-from metier.data.markup import matchable, plain
 from metier.apps.monitor.normalise import Fields, Normaliser, Quarantined, Rules, normalise
 from metier.apps.monitor.published import written
 from metier.apps.monitor.sources.lines import json_line
 from metier.apps.zones import zone_of
+from metier.data.markup import matchable, plain
 from metier.errors import RecipeError
 
 NOW = 1_780_000_000.0  # 28 May 2026
@@ -167,6 +168,13 @@ def test_html_becomes_the_text_that_is_seen() -> None:
     assert plain("a &lt;script&gt;") == "a <script>"
     for broken in ("<![x[ a", "<!-- a", "<p", "<a href='", "&#xffffffff;", "<![CDATA[ x ]]>", "</" * 1000):
         assert isinstance(plain(broken), str)
+
+
+@pytest.mark.parametrize("piece", ["<a ", "<!--‹!--", "<", "<a href='", "</", "<?", "<!"])
+def test_markup_that_never_ends_costs_no_more_than_its_length(piece: str) -> None:
+    begun = time.process_time()
+    assert isinstance(plain(piece * 60_000), str)
+    assert time.process_time() - begun < 10, "the square of it would take minutes"
 
 
 def test_the_form_for_matching_is_as_long_as_the_text() -> None:

@@ -23,9 +23,9 @@ from typing import Any
 import pytest
 from monitor.listener import listening
 
+from metier.apps.hooks import Answer, Hook, Webhook
 from metier.apps.monitor.alerts.notices import Outbox, Outcome, Rate, Shelf, Waiting, sender
 from metier.apps.monitor.alerts.routes import ReceiverPart
-from metier.apps.hooks import Answer, Hook, Webhook
 from metier.apps.monitor.alerts.senders import Apprise, written
 from metier.errors import RecipeError
 

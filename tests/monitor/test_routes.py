@@ -160,6 +160,6 @@ def test_lengths_of_time() -> None:
 def test_the_settings_of_the_documentation_are_valid() -> None:
     text = (Path(__file__).parents[2] / "docs" / "monitor-alerts.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```toml title=\"monitor.toml\"\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 1
-    for block in blocks:
-        assert AlertsPart.read(tomllib.loads(block)["alerts"]).routing().root.routes
+    tables = [found["alerts"] for block in blocks if "alerts" in (found := tomllib.loads(block))]
+    assert len(tables) == 1
+    assert AlertsPart.read(tables[0]).routing().root.routes

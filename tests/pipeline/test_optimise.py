@@ -9,14 +9,17 @@ import numpy as np
 import onnx
 import pytest
 import toy
+from typer.testing import CliRunner
 
 import metier
+from metier.cli import app
 from metier.errors import RecipeError, RunError
 from metier.evaluate.findings import Findings
 from metier.optimise import quantise as quantising
 from metier.pipeline.optimise import compile as compiling
 from metier.pipeline.optimise.optimise import optimise
 from metier.pipeline.watch import Silent
+from metier.recipe import Recipe
 from metier.run import Run
 
 TEXTS = ["Berlin gains record profit", "Oslo sinks, weak results", "Lima"]
@@ -196,6 +199,17 @@ def test_the_choice_is_remembered(small, tmp_path, monkeypatch):
     assert len(asked) == 2
 
 
+def test_a_choice_that_cannot_be_remembered(tmp_path, monkeypatch):
+    from metier.predict import choice
+
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("METIER_CACHE", str(tmp_path / "file" / "below"))
+    entry = choice.Entry("onnxruntime", "model.onnx")
+    found = choice.Choice(entry, entry, 1024, {})
+    monkeypatch.setattr(choice, "measured", lambda *given: found)
+    assert choice.choose([entry], tmp_path, choice.Shape(10, 4, {}), "version", 1) is found
+
+
 def test_heads_of_every_kind(tmp_path, toy_backbone):
     data = toy.cities(tmp_path / "cities")
     settings = {"epochs": 2, "batch_size": 8, "max_length": 32, "threads": 1, "baselines": False, "suspects": False}
@@ -230,3 +244,16 @@ def test_what_was_cut_off_goes_on(toy_run, tmp_path, monkeypatch):
     (tmp_path / "other.partial").mkdir()
     (tmp_path / "other.partial" / "optimise.json").write_text("{}")
     assert optimise(toy_run, tmp_path / "other", other, Silent(), threads=1).path.is_dir()
+
+
+def test_the_seed_that_was_asked_for(toy_run, tmp_path, monkeypatch):
+    from metier.pipeline.optimise import recover
+
+    real, seeds = recover.seeded, []
+    monkeypatch.setattr(recover, "seeded", lambda seed: seeds.append(seed) or real(seed))
+    asked = ["--layers", "1", "--set", "recover=0.1", "--precision", "fp32", "--tolerance", "100", "--threads", "1"]
+    out = tmp_path / "run"
+    done = CliRunner().invoke(app, ["optimise", str(toy_run), "--out", str(out), *asked, "--seed", "99"])
+    assert done.exit_code == 0, done.output
+    assert seeds == [99] and Recipe.read(out / "recipe.toml").seed == 99
+    assert Recipe.read(toy_run / "recipe.toml").seed != 99

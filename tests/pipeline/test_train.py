@@ -114,3 +114,12 @@ def test_a_free_name(tmp_path, monkeypatch):
     first.mkdir(parents=True)
     second = fresh(recipe)
     assert first.name.startswith("news-") and second != first
+
+
+def test_a_probe_of_texts_that_all_train_has_no_steps_to_show(long_texts, toy_backbone, tmp_path):
+    model = metier.train(
+        long_texts, label="label", method="probe", fractions=(1.0, 0.0, 0.0), backbone=str(toy_backbone),
+        out=tmp_path / "r", **QUICK,
+    )  # fmt: skip
+    assert model.report().is_file()
+    assert model.predict(["one text"])[0]["label"].label in toy.PLACES

@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # as a program of its own it
 
 from monitor import sample_month
 
+from metier.apps.monitor import assemble
+from metier.apps.monitor.settings import MonitorSettings
 from metier.apps.monitor.sources.inbox import Inbox
 from metier.serve.doors.hand import Hand, add_key, enrol
 from metier.serve.monitor import ServiceSettings, create_app
@@ -68,7 +70,7 @@ def _more_alerts(connection):
 
 
 @contextmanager
-def console(path, folder, *, pushed=True, clock=lambda: NOW, **settings):
+def console(path, folder, *, pushed=True, clock=lambda: NOW, generator=None, **settings):
     """An application over a copy of a store: `(app, keys by role)`."""
     own = folder / "own.db"
     shutil.copy(path, own)
@@ -78,6 +80,7 @@ def console(path, folder, *, pushed=True, clock=lambda: NOW, **settings):
         app = create_app(
             store, settings=ServiceSettings(page=False, **settings), inbox=inbox, companies=sample_month.companies(),
             engine_status=lambda: {"steps": 7, "topics": ["fraud", "products"]}, clock=clock,
+            summaries=assemble.summaries(MonitorSettings(run="none", generator=generator), store),
         )  # fmt: skip
         app.state.keys = keys
         try:

@@ -301,6 +301,13 @@ def test_what_was_set_aside_is_mended_and_replayed(app):
     assert ask(app, "POST", "/v1/quarantine/replay", "analyst", json=mended).status_code == 422
 
 
+@pytest.mark.parametrize("number", [2**63, 10**40])
+def test_numbers_that_no_row_has_are_refused(app, number):
+    for path in (f"/v1/quarantine?after={number}", f"/v1/audit?before={number}"):
+        assert ask(app, "GET", path, "admin").status_code == 422
+    assert ask(app, "POST", "/v1/quarantine/replay", "admin", json={"numbers": [number]}).status_code == 422
+
+
 def test_a_missed_event_is_a_labelled_example(app):
     body = {"topic": "fraud", "company": "castellan-bank", "starts": "2025-03-10T08:00:00+08:00", "ends": NOW}
     made = ask(app, "POST", "/v1/missed", "analyst", json=body | {"documents": ["scripted"]}).json()

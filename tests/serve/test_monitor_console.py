@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import replace
@@ -63,6 +64,21 @@ def stored(site, read):
 def firing(site, topic, company):
     found = stored(site, lambda connection: alerts.listing(connection, alerts.Wanted(states=("firing",))))
     return next(one for one in found if (one.topic, one.company) == (topic, company))
+
+
+@pytest.mark.browser
+def test_an_alert_shows_what_it_rests_on(browser, site):
+    """With METIER_SCREENSHOT=docs/console.png the picture of the README."""
+    alert = firing(site, "products", "*")
+    with logged_in(browser, site, f"/alerts/{alert.id}", color_scheme="light") as page:
+        chart = page.locator("svg.chart:visible")
+        chart.wait_for()
+        assert chart.locator(".bar.surge").count() > 0
+        told_of = {link.strip() for link in page.locator(".c-why a").all_inner_texts()}
+        assert {story["text"] for story in alert.evidence["stories"].values()} & told_of
+        if place := os.environ.get("METIER_SCREENSHOT"):
+            low = page.locator(".c-why a", has_text="Shops in Haverle").bounding_box()["y"]
+            page.screenshot(path=place, full_page=True, clip={"x": 0, "y": 0, "width": 1280, "height": low - 20})
 
 
 @pytest.mark.browser

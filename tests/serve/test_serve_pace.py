@@ -164,7 +164,7 @@ def test_nothing_is_read_that_would_be_refused():
     settings = Settings(page=False, limits=replace(Limits(), wait_seconds=0.05, batch_texts=2))
 
     async def scenario():
-        async with client_of([Standin(pace=0.02)], settings) as client:
+        async with client_of([Standin(pace=0.05)], settings) as client:
             await client.service.default._warming
             jobs = [asyncio.create_task(client.post("/v1/predict", json={"text": "a"})) for _ in range(40)]
             while not any(job.done() for job in jobs):

@@ -297,3 +297,15 @@ def test_it_writes_nothing_where_it_stands(tmp_path):
         one.stop()
         assert one.process.stderr.read() == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_socket_of_the_page_stays_open_for_longer_than_a_body_may_take():
+    from websockets.sync.client import connect as opened
+
+    with served("--page", *QUICK) as server:
+        host, port = server.address
+        address = f"ws://{host}:{port}/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+        with opened(address, origin=f"http://{host}:{port}", open_timeout=30) as sock:
+            assert sock.recv(timeout=30).startswith("0{")  # engine.io says hello
+            time.sleep(2.5)  # body_seconds and a second more
+            assert sock.ping().wait(30)

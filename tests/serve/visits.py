@@ -12,7 +12,7 @@ def visit(browser, site, path="/", *, width=1280, wait="textarea", **context):
     opened = browser.new_context(viewport={"width": width, "height": 844}, **context)
     try:
         page = opened.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None)

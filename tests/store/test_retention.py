@@ -78,6 +78,10 @@ def complaint(store):
 
 def test_texts_of_one_customer_are_erased_and_counts_stay(store):
     complaint(store)
+    told = ("alert:a1:summary", "alert:a10:summary", "monitor.clock")
+    with store.write() as connection:
+        for name in told:
+            ticks.set_stage(connection, name, ticks.State({"said": "In other words"}))
     assert erase(store, "customer-7", who="ann", now=8.0) == Erased(1, 3, 1)
     with store.read() as connection:
         one, other = documents.many(connection, ["d1", "d2"]).values()
@@ -97,6 +101,7 @@ def test_texts_of_one_customer_are_erased_and_counts_stay(store):
             "i3": (None, None, ""),
             "i4": (None, None, "stays"),
         }
+        assert [ticks.stage(connection, name) is None for name in told] == [True, False, False]
         (entry,) = audit.listing(connection)
         assert entry.what == "erase" and entry.details["documents"] == 1 and "customer-7" not in str(entry)
         assert audit.verify(connection) is None

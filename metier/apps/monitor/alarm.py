@@ -64,8 +64,9 @@ class Alarm:
         self.book = Book(rules, kept.get("book"))
         self.dispatcher = Dispatcher(routing, kept.get("dispatcher"))
 
-    def close(self, closed: Closed) -> Raised:
-        """Takes a closed tick; ticks come in order."""
+    def close(self, closed: Closed, wall: float | None = None) -> Raised:
+        """Takes a closed tick; ticks come in order. `wall`: the time for people, `None` in a replay; it only decides
+        whether what they snoozed or silenced still is."""
         detectors, end = self.detectors, closed.start + self.detectors.settings.tick
         signals = told(detectors, closed)
         names = [name for name in detectors.places if isinstance(name, SeriesKey)]
@@ -88,7 +89,7 @@ class Alarm:
             for series in followed
         ]
         alerts = tuple(alert for alert in changed if alert is not None)
-        return Raised(closed, end, alerts, tuple(self.dispatcher.tick(end, alerts)), kept)
+        return Raised(closed, end, alerts, tuple(self.dispatcher.tick(end, alerts, wall)), kept)
 
     def hear(self, said: Mapping[str, Spoken]) -> tuple[Alert, ...]:
         """Takes what people said of alerts, by their ids; those that it changed."""

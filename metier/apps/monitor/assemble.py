@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from math import isinf
 from pathlib import Path
 
 from metier.apps.monitor import wire
 from metier.apps.monitor.companies.link import Companies
 from metier.apps.monitor.engine import Intake, Plan
+from metier.apps.monitor.explain.written import Summaries
 from metier.apps.monitor.housekeeping import Retention
 from metier.apps.monitor.normalise import Normaliser
 from metier.apps.monitor.settings import MonitorSettings, SourcePart
@@ -25,7 +27,7 @@ from metier.apps.monitor.sources.standard_input import StandardInput
 from metier.apps.monitor.sources.understood import UnderstoodSource
 from metier.apps.monitor.understand import Reader
 from metier.apps.monitor.worker import Worker
-from metier.errors import RecipeError
+from metier.errors import RecipeError, nearest
 from metier.model import Model
 from metier.store.store import Store
 
@@ -38,6 +40,7 @@ def plan(settings: MonitorSettings) -> Plan:
     """
     companies = _companies(settings)
     reader = _reader(settings, companies)
+    _require_labels(settings, _labels(reader, settings.heads.sentiment))
     return Plan(
         reader,
         reader.version,
@@ -54,6 +57,18 @@ def plan(settings: MonitorSettings) -> Plan:
         topics=_labels(reader, settings.heads.topic),
         sentiments=_labels(reader, settings.heads.sentiment),
     )
+
+
+def _require_labels(settings: MonitorSettings, known: tuple[str, ...]) -> None:
+    """Raises `RecipeError` for a sentiment that the run never gives: nothing would count, and no alarm be raised."""
+    heads = settings.heads
+    for key in {"negative", *heads.model_fields_set} & {"negative", "positive"}:
+        for label in getattr(heads, key):
+            if label not in known:
+                raise RecipeError(
+                    f"heads.{key} has {label!r}, which the head {heads.sentiment!r} never says.{nearest(label, known)}",
+                    expected=f"labels among {', '.join(known)}",
+                )
 
 
 def _labels(reader: Reader, head: str) -> tuple[str, ...]:
@@ -96,6 +111,15 @@ def retention(settings: MonitorSettings, store: Store) -> AbstractContextManager
     """Inside, what is old enough is let go once a day, where the settings say how old that is."""
     age = settings.retention.documents
     return nullcontext() if age is None else Retention(store, age)
+
+
+def summaries(settings: MonitorSettings, store: Store) -> Summaries | None:
+    """The summaries of alerts, where the settings name a generator."""
+    part = settings.generator
+    if part is None:
+        return None
+    ask = partial(part.generator().say, seconds=part.timeout)
+    return Summaries(store, ask, f"{part.endpoint} {part.model}", part.timeout)
 
 
 def _consumer(part: SourcePart, name: str = "") -> Consumer:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import math
+import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,7 +32,7 @@ from metier.apps.monitor.normalise import Quarantined
 from metier.apps.monitor.sources import Source
 from metier.apps.monitor.stories.assign import Kept, Stories, StorySettings
 from metier.apps.monitor.understand import Reading
-from metier.errors import StoreGone
+from metier.errors import StoreError, StoreGone
 from metier.store import alerts, documents, positions, ticks
 from metier.store.store import Store
 from metier.store.ticks import StoredTick
@@ -118,6 +119,8 @@ class Monitor:
         intakes: the sources; documents of one source keep their order.
         patience: seconds by the clock after which the ticks of a stream that fell silent are closed.
         clock: seconds since 1970, of the wall.
+        live: whether people look on while it happens: what they snooze and silence ends by that clock. In a replay
+            nothing is snoozed, so that alerts and notices are those of the documents alone; its notices are never sent.
     """
 
     def __init__(
@@ -127,10 +130,12 @@ class Monitor:
         intakes: Sequence[Intake],
         patience: float = math.inf,
         clock: Callable[[], float] = time.time,
+        *,
+        live: bool = True,
     ) -> None:
         self.plan, self.store, self.intakes, self.clock = plan, store, list(intakes), clock
-        self.patience = patience
-        self.stopped = threading.Event()
+        self.patience, self.live = patience, live
+        self.stopped, self.name = threading.Event(), secrets.token_hex(8)
         self.counter = Counter(plan.detectors.tick, plan.lateness, plan.grace, plan.voices, plan.crossed)
         self.dossier = Dossier(plan.voices, plan.companies, plan.shown)
         with store.read() as connection:
@@ -187,14 +192,14 @@ class Monitor:
                 hear(one)
             if not any(one.received for one in done):
                 if not any(intake.behind for intake in self.intakes):
-                    hear(self.pass_(self.clock() - self.patience))
+                    hear(self.pass_(min(self.clock() - self.patience, self.counter.gap)))
                 self.stopped.wait(wait)
 
     def pass_(self, time: float) -> Done:
         """Closes the ticks that end before a time, where a stream that fell silent does not close them."""
         if not time - self.counter.tick >= self.counter.begin:
             return Done()
-        raised = [self.alarm.close(closed) for closed in self.counter.pass_(time + self.counter.lateness)]
+        raised = self._close(self.counter.pass_(time + self.counter.lateness))
         if raised:
             self._write(self._step((), (), raised, (), NOTHING))
         return Done(raised=raised)
@@ -264,10 +269,14 @@ class Monitor:
         placed, raised = [], []
         for reading, assigned in zip(readings, self.stories.assign(items, vectors), strict=True):
             understood = reading.understood
-            raised += [self.alarm.close(closed) for closed in self.counter.pass_(understood.item.time)]
+            raised += self._close(self.counter.pass_(understood.item.time))
             companies = self._companies(understood)
             placed.append(Placed(reading, assigned, self.counter.count(understood, assigned.new, companies)))
         return placed, raised
+
+    def _close(self, passed: Iterable[Closed]) -> list[Raised]:
+        wall = self.clock() if self.live else None
+        return [self.alarm.close(closed, wall) for closed in passed]
 
     def _companies(self, understood: Understood) -> dict[str, list[str]]:
         """The companies that a document counts for; of each, those that it names, itself or companies of its own."""
@@ -306,7 +315,7 @@ class Monitor:
         self.number += 1
         step = Step(
             self.number, self.clock(), self.plan.version, placed, aside, raised, heard,
-            self.counter.changed(), self.counter.state(), self.alarm.state(), moved,
+            self.counter.changed(), self.counter.state(), self.alarm.state(), moved, live=self.live, by=self.name,
         )  # fmt: skip
         detectors = self.alarm.detectors
         if not raised or detectors.last - self.saved < CHECKPOINT * self.counter.tick:
@@ -334,6 +343,12 @@ class Monitor:
         clock = ticks.stage(connection, keeping.CLOCK)
         if clock is None or int(clock.state["step"]) < step.number:
             keeping.write(connection, step, self.dossier)
+        elif clock.state.get("by") != step.by:  # its documents would be taken for written, and be lost
+            raise StoreError(
+                f"Another process counts in the store {self.store.shown}.",
+                expected="one metier monitor run or replay at a time in a store",
+                hint="end the other one, or give this one a store of its own",
+            )
 
 
 def closed_ticks(connection: Connection, after: float, end: float) -> list[Closed]:

@@ -52,6 +52,8 @@ class Step:
         clock, alarm: what the counter and the alarm remember.
         positions: of the sources.
         checkpoint: what the detectors remember, where it is time to write that.
+        live: whether people are told; the notices of a replay are kept, and never sent.
+        by: what the monitor that writes it is known by; of two in one store each would lose documents.
     """
 
     number: int
@@ -66,6 +68,8 @@ class Step:
     alarm: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     positions: Mapping[str, str] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None
+    live: bool = True
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +91,16 @@ def write(connection: Connection, step: Step, evidence: Evidence) -> None:
     ticks.put(connection, [*closed, *(_tick(series, tick) for series, tick in step.open)])
     for alert in _latest(step):
         _alert(connection, alert, evidence)
+    state = notices.WAITING if step.live else notices.REPLAYED
     notices.add(
         connection,
         (
-            notices.StoredNotice(one.id, one.receiver, one.body, step.now, tuple(one.alerts))
+            notices.StoredNotice(one.id, one.receiver, one.body, step.now, tuple(one.alerts), state)
             for raised in step.raised
             for one in raised.notices
         ),
     )
-    ticks.set_stage(connection, CLOCK, State({"step": step.number, **step.clock}, at=step.now))
+    ticks.set_stage(connection, CLOCK, State({"step": step.number, "by": step.by, **step.clock}, at=step.now))
     ticks.set_stage(connection, ALARM, State(dict(step.alarm), at=step.now))
     if step.checkpoint is not None:
         _checkpoint(connection, step.checkpoint)

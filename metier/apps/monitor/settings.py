@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -22,6 +22,9 @@ from metier.apps.zones import zone_of
 from metier.errors import RecipeError
 from metier.recipe.mistakes import fill
 
+if TYPE_CHECKING:
+    from metier.models.generator import Endpoint
+
 Share = Annotated[float, Field(ge=0, le=1)]
 STORIES = StorySettings()
 EVIDENCE = 14 * 86_400.0
@@ -33,7 +36,7 @@ class HeadsPart(Part):
     """The table `[heads]`: which head of the run answers what, and which of its answers are bad news."""
 
     topic: str = "topic"
-    sentiment: str = "sentiment"
+    sentiment: Annotated[str, Field(min_length=1)] = "sentiment"
     mention: str = ""
     """What is said of each company; empty: a company is counted by the sentiment of the whole text."""
     negative: Words = ("negative",)

@@ -103,6 +103,7 @@ def optimise(
     *,
     data: Source | None = None,
     threads: int = 0,
+    seed: int | None = None,
 ) -> Run:
     """Makes a smaller, faster run of a run, and hands it over only where it still does what that one did.
 
@@ -113,6 +114,7 @@ def optimise(
         watch: hears of stages, steps and what each of them cost.
         data: where the run's data is now, if not where its recipe says.
         threads: of the processor; 0: all.
+        seed: of the fits and of every choice of texts; the run's own by default.
 
     Raises:
         RunError: for a run that cannot be made smaller, a step that costs more than the tolerance, a network that no
@@ -124,9 +126,11 @@ def optimise(
     _require(how, known, path)
     before = Findings.read(known.path / "evaluation.json")
     prepared = material(known, data, watch, device="cpu", threads=threads)
+    prepared = replace(prepared, recipe=prepared.recipe.but(seed=seed))
     staged = folder.stage(path)
     with folder.claimed(staged):
-        _begin(path, staged, json.dumps({"of": known.version, **how.model_dump(mode="json")}, sort_keys=True))
+        wish = {"of": known.version, "seed": prepared.recipe.seed, **how.model_dump(mode="json")}
+        _begin(path, staged, json.dumps(wish, sort_keys=True))
         try:
             gate = Gate.of(prepared, how.tolerance, watch)
             making = Making(prepared, how, gate, staged, watch)

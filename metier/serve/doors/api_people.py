@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 
 from metier.serve.doors import hand
 from metier.serve.doors.routes import Admin, At, BoundedRoute, Viewer
-from metier.serve.doors.schema import ChangedPerson, NewKey, NewPerson
+from metier.serve.doors.schema import ChangedPerson, NewKey, NewPerson, Number
 from metier.store import audit, people
 
 router = APIRouter(route_class=BoundedRoute)
@@ -52,7 +52,7 @@ def revoke(at: At, caller: Admin, name: str) -> None:
 
 @router.get("/v1/audit", tags=["people"], summary="Who did what, the latest first")
 def log(
-    at: At, caller: Admin, before: int | None = None, kind: str | None = None, subject: str | None = None,
+    at: At, caller: Admin, before: Number | None = None, kind: str | None = None, subject: str | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> dict[str, Any]:  # fmt: skip
     with at.store.read() as connection:

@@ -34,6 +34,8 @@ def moment(value: Any) -> float:
 Moment = Annotated[float, BeforeValidator(moment)]
 Comment = Annotated[str, Field(max_length=2_000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Number = Annotated[int, Field(ge=0, lt=2**63)]
+"""Of a row; a larger one has no place in a database."""
 Role = Literal["viewer", "analyst", "admin"]
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
 from metier.apps.monitor.alerts import export
 from metier.apps.monitor.explain.brief import brief
+from metier.apps.zones import zone_of
 from metier.serve.doors.routes import Analyst, BoundedRoute, Viewer
 from metier.serve.doors.schema import Moment
 from metier.serve.monitor import acts, views
@@ -70,13 +73,15 @@ def one(at: At, caller: Viewer, id: str) -> dict[str, Any]:
 
 
 @router.get("/v1/alerts/{id}/brief", response_class=HTMLResponse, summary="One page for the screen and for paper")
-def as_brief(at: At, caller: Viewer, request: Request, id: str, lang: str = "en", zone: str = "UTC") -> Response:
+async def as_brief(at: At, caller: Viewer, request: Request, id: str, lang: str = "en", zone: str = "UTC") -> Response:
     if lang not in ("en", "zh"):
         raise Problem(422, f"The brief speaks en and zh, not {lang!r:.20}.")
-    with at.store.read() as connection:
-        stored = acts.found(connection, id)
+    zone_of(zone)
+    stored = await run_in_threadpool(_found, at, id)
+    summary, note = ((), "") if at.desk is None else await at.desk.read(stored.evidence)
     address = f"{request.url.scheme}://{request.url.netloc}/alerts/{stored.id}"
-    return HTMLResponse(brief(acts.current(stored), stored.evidence, lang=lang, zone=zone, address=address))
+    page = partial(brief, lang=lang, zone=zone, address=address, note=note)
+    return HTMLResponse(await run_in_threadpool(page, acts.current(stored), stored.evidence, summary))
 
 
 @router.post("/v1/alerts/{id}/acknowledge", summary="Take care of an alert that is firing")
@@ -107,6 +112,11 @@ def comment(at: At, caller: Analyst, id: str, said: Remarked) -> dict[str, Any]:
 def own(at: At, caller: Analyst, id: str, said: Owned) -> dict[str, Any]:
     acts.own(at.hand(caller), id, said.owner)
     return _row(at, id)
+
+
+def _found(at: Console, id: str) -> StoredAlert:
+    with at.store.read() as connection:
+        return acts.found(connection, id)
 
 
 def _row(at: Console, id: str) -> dict[str, Any]:

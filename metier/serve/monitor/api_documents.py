@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from metier.serve.body import parse
 from metier.serve.doors.routes import Analyst, BoundedRoute, Viewer
+from metier.serve.doors.schema import Number
 from metier.serve.monitor import lists, views
 from metier.serve.monitor.console import At, Console
 from metier.serve.monitor.schema import Feedback, Replayed, Settled
@@ -107,7 +108,7 @@ def feedback(at: At, caller: Analyst, said: Feedback) -> dict[str, Any]:
 
 @router.get("/v1/quarantine", summary="What could not be read, the oldest first")
 def aside(
-    at: At, caller: Analyst, after: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=500)] = 50
+    at: At, caller: Analyst, after: Number = 0, limit: Annotated[int, Query(ge=1, le=500)] = 50
 ) -> dict[str, Any]:
     with at.store.read() as connection:
         found = list(quarantine.waiting(connection, after, limit))

@@ -22,6 +22,7 @@ from metier.types import NOTHING
 
 if TYPE_CHECKING:
     from metier.apps.monitor.companies.link import Companies
+    from metier.apps.monitor.explain.written import Summaries
     from metier.apps.monitor.sources.inbox import Inbox
     from metier.store.store import Store
 
@@ -38,6 +39,7 @@ def create_app(
     companies: Companies | None = None,
     engine_status: Callable[[], Mapping[str, Any]] = lambda: NOTHING,
     clock: Callable[[], float] = time.time,
+    summaries: Summaries | None = None,
 ) -> FastAPI:
     """The web application of a monitor. Its `state.console` is the `Console` behind it.
 
@@ -49,8 +51,9 @@ def create_app(
         engine_status: numbers and words that the engine says of itself: shown beside the figures; with `topics` and
             `sentiments`, the labels that corrections are chosen from.
         clock: seconds since 1970.
+        summaries: of alerts, as `assemble.summaries` makes them of the settings; without them briefs have none.
     """
-    console = Console(store, settings, inbox, companies, engine_status, clock)
+    console = Console(store, settings, inbox, companies, engine_status, clock, summaries)
     app = FastAPI(title="Metier monitor", version="1", description=ABOUT, docs_url=None, redoc_url=None)
     app.state.console = console
     app.add_middleware(_ConsoleGate, console=console)

@@ -149,11 +149,13 @@ class _Picture:
         )
 
     def _edges(self, run: Sequence[Row], name: str) -> list[tuple[float, float]]:
-        return [(edge, row[name]) for row in run for edge in (row["start"], row["start"] + self.tick)]
+        """Steps: what was last known holds until the next row that knows something."""
+        ends = [*(row["start"] for row in run[1:]), run[-1]["start"] + self.tick]
+        return [(edge, row[name]) for row, end in zip(run, ends, strict=True) for edge in (row["start"], end)]
 
     def _runs(self, name: str) -> list[list[Row]]:
         """The rows that know something, cut where nothing was collected. A series says nothing of a tick in which it
-        had no document: there the line goes straight on to the next one."""
+        had no document: that cuts nothing."""
         found: list[list[Row]] = [[]]
         for row in self.rows:
             if name in row:

@@ -12,12 +12,14 @@ from metier.apps.monitor.companies.link import Companies
 from metier.serve.doors.house import House
 from metier.serve.monitor.figures import Figures
 from metier.serve.monitor.settings import ServiceSettings
+from metier.serve.monitor.summaries import Desk
 from metier.serve.monitor.views import Names
 from metier.store import audit, ticks
 from metier.store.store import Store
 from metier.types import NOTHING
 
 if TYPE_CHECKING:
+    from metier.apps.monitor.explain.written import Summaries
     from metier.apps.monitor.sources.inbox import Inbox
 
 Status = Callable[[], Mapping[str, Any]]
@@ -33,17 +35,19 @@ class Console(House):
         companies: the table of companies, whose names are shown.
         status: what the engine says of itself; `topics` and `sentiments`, where there, are offered for corrections.
         clock: seconds since 1970.
+        summaries: of alerts, for their briefs; `None`: nobody writes any.
     """
 
     def __init__(
         self, store: Store, settings: ServiceSettings, inbox: Inbox | None = None, companies: Companies | None = None,
-        status: Status = lambda: NOTHING, clock: Callable[[], float] = time.time,
+        status: Status = lambda: NOTHING, clock: Callable[[], float] = time.time, summaries: Summaries | None = None,
     ) -> None:  # fmt: skip
         super().__init__(store, settings, clock)
         self.settings: ServiceSettings = settings
         self.inbox, self.status = inbox, status
         self.names = Names(companies)
         self.figures = Figures(store, status)
+        self.desk = None if summaries is None else Desk(summaries, clock)
 
     def mark(self) -> tuple[Any, ...]:
         """What changes whenever the engine or a person changed something: by it an open page knows that it is old."""

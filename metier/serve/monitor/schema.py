@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from metier.serve.doors.schema import Body, Comment, Moment, Name
+from metier.serve.doors.schema import Body, Comment, Moment, Name, Number
 
 
 class Said(Body):
@@ -62,7 +62,7 @@ class Feedback(Body):
 
 
 class Replayed(Body):
-    numbers: Annotated[list[int], Field(min_length=1, max_length=500)]
+    numbers: Annotated[list[Number], Field(min_length=1, max_length=500)]
     contents: dict[str, str] = Field({}, description="Mended JSON, by number.")
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from metier.apps.monitor import assemble
 from metier.apps.monitor.sources.inbox import Inbox
 from metier.apps.monitor.sources.pushed import PushedSource
 from metier.serve.doors.server import server, setup_link
@@ -43,7 +44,7 @@ def serve_beside(
     failed: list[BaseException] = []
     app = create_app(
         monitor.store, settings=service, inbox=inbox, companies=monitor.plan.companies,
-        engine_status=lambda: _status(monitor, failed),
+        engine_status=lambda: _status(monitor, failed), summaries=assemble.summaries(asked, monitor.store),
     )  # fmt: skip
 
     def announce(address: str) -> None:

@@ -2,7 +2,9 @@
 
 The words and their meaning are those of its documentation (https://prometheus.io/docs/alerting/latest/configuration/);
 the bodies of the notices are its webhook's, version 4. What differs: the clock is the documents' own, so that a replay
-tells the same people the same things, and people can acknowledge and snooze a single alert.
+tells the same people the same things, and people can acknowledge and snooze a single alert. Who asks for two quiet
+hours means hours on the wall: what people snooze and silence goes by that clock, where there is one. In a replay there
+is none, and nothing is snoozed or silenced but what the settings silence, by the documents' time.
 """
 
 from __future__ import annotations
@@ -206,6 +208,8 @@ class Dispatcher:
     def __init__(self, routing: Routing, state: Mapping[str, Any] | None = None) -> None:
         self.routing = replace(routing, root=routing.root.numbered())
         self.silences: tuple[Silence, ...] = ()
+        """What people silence, by the clock on the wall; those of the settings go by the documents' time."""
+        self._wall: float | None = None
         self._routes: dict[str, Route] = {}
         self._groups: dict[Key, _Group] = {}
         self._log: dict[Key, _Entry] = {}
@@ -214,14 +218,16 @@ class Dispatcher:
         self._walk(self.routing.root)
         self._load(state or {})
 
-    def tick(self, now: float, alerts: Iterable[Alert] = ()) -> list[Notice]:
+    def tick(self, now: float, alerts: Iterable[Alert] = (), wall: float | None = None) -> list[Notice]:
         """Takes the alerts that changed at a time and says what is to be told by then.
 
         Args:
             now: event time; never earlier than before. Call it once for the end of each tick with the changes of all
                 series in it, and as often as wanted in between without any: the notices are the same.
             alerts: those that began or changed, or that a person did something to, in any order.
+            wall: the time for people, by which snoozes and their silences end; `None`: there is none, as in a replay.
         """
+        self._wall = wall
         found = self._flush(now, including=False)
         for alert in sorted(alerts, key=lambda alert: alert.id):
             self._insert(alert, now)
@@ -229,8 +235,11 @@ class Dispatcher:
 
     def why_silent(self, alert: Alert, now: float) -> list[str]:
         """Why nobody is told of an alert now: muted by a person, silenced or inhibited by which; empty: they are."""
-        reasons = ["muted by a person"] if alert.muted(now) else []
-        reasons += [f"silenced by {one.id}" for one in self._silences() if one.holds(alert.labels, now)]
+        reasons = ["muted by a person"] if alert.muted(self._wall) else []
+        on = [one for one in self.routing.silences if one.holds(alert.labels, now)]
+        if self._wall is not None:
+            on += [one for one in self.silences if one.holds(alert.labels, self._wall)]
+        reasons += [f"silenced by {one.id}" for one in on]
         return reasons + [f"inhibited by {name}" for name in self._on.over(alert.id, alert.labels)]
 
     def state(self) -> dict[str, Any]:
@@ -315,7 +324,7 @@ class Dispatcher:
         told = self.routing.receivers.get(route.receiver, Told())
         if not route.receiver or not self._speaks(route, now):
             return None
-        self._wake(key, group, now)
+        self._wake(key, group)
         ordered = sorted(group.alerts.values(), key=lambda alert: (len(alert.labels), sorted(alert.labels.items())))
         alerts = [alert for alert in ordered if not self.why_silent(alert, now)]
         firing = sorted(alert.fingerprint for alert in alerts if alert.status == "firing")
@@ -334,10 +343,10 @@ class Dispatcher:
         made = hashlib.sha256(said_all.encode("utf-8", errors="replace")).hexdigest()
         return Notice(made[:32], route.receiver, now, group_key, str(sent["status"]), tuple(a.id for a in said), sent)
 
-    def _wake(self, key: Key, group: _Group, now: float) -> None:
+    def _wake(self, key: Key, group: _Group) -> None:
         """An alert that is snoozed counts as not yet told, so that it is when the time is over."""
         entry = self._log.get(key)
-        asleep = {name for name, alert in group.alerts.items() if (alert.snoozed_until or now) > now}
+        asleep = {name for name, alert in group.alerts.items() if alert.snoozed(self._wall)}
         if entry is not None and asleep:
             entry.firing = [name for name in entry.firing if name not in asleep]
 
@@ -358,9 +367,6 @@ class Dispatcher:
         if any(windows[name].holds(now) for name in route.mute):
             return False
         return not route.active or any(windows[name].holds(now) for name in route.active)
-
-    def _silences(self) -> tuple[Silence, ...]:
-        return (*self.routing.silences, *self.silences)
 
 
 def _again(entry: _Entry | None, alerts: Sequence[Alert], route: Route, now: float) -> bool:

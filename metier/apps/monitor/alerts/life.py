@@ -98,6 +98,7 @@ class Alert:
         sources: the most sources of a tick.
         reopened: how often it came back.
         statistic: of each detector, the latest, and `threshold` of each.
+        acknowledged_at: on the clock of whoever did it, like `snoozed_until`; all other times are the documents'.
     """
 
     id: str
@@ -132,9 +133,13 @@ class Alert:
         """Of its labels, as Alertmanager knows it."""
         return fingerprint(self.labels)
 
-    def muted(self, now: float) -> bool:
+    def snoozed(self, wall: float | None) -> bool:
+        """Whether it is quiet at a time on the clock that people live by; `None`: nobody is there, as in a replay."""
+        return wall is not None and self.snoozed_until is not None and wall < self.snoozed_until
+
+    def muted(self, wall: float | None) -> bool:
         """Whether a person has asked for silence about it; its end is told all the same, unless it is snoozed."""
-        if self.snoozed_until is not None and now < self.snoozed_until:
+        if self.snoozed(wall):
             return True
         return self.status == "firing" and (self.acknowledged or self.verdict == "false")
 
@@ -280,7 +285,10 @@ def acknowledge(alert: Alert, who: str, at: float, comment: str = "") -> Alert:
 
 
 def snooze(alert: Alert, until: float, who: str, at: float, comment: str = "") -> Alert:
-    """No notices at all until a time. Raises `MetierError` for one that has passed."""
+    """No notices at all until a time on the wall: two hours are those of whoever asks, however fast documents come.
+
+    Raises `MetierError` for one that has passed.
+    """
     if until <= at:
         raise MetierError("The time until which the alert shall be quiet has passed.", expected="a time to come")
     return _done(replace(alert, snoozed_until=until), Deed("snooze", who, at, repr(until), comment))

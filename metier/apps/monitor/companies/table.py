@@ -50,7 +50,7 @@ def read_table(path: Path | str) -> list[Company]:
             rows = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.", expected="a CSV file of companies") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:  # no UTF-8, or a name that no file can have
         raise DataError(f"{path} is no CSV file in UTF-8: {error}.", hint="save it as CSV UTF-8") from None
     mistakes = [
         f"line {line}: {len(row)} fields, {len(header)} columns" for line, row in rows if len(row) != len(header)

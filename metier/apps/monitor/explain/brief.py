@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -40,6 +40,7 @@ def brief(
     lang: str = "en",
     zone: str = "UTC",
     address: str = "",
+    note: str = "",
 ) -> str:
     """An alert as one HTML document.
 
@@ -50,6 +51,8 @@ def brief(
         lang: the language that is shown first, `en` or `zh`; the page holds both.
         zone: whose times are shown, by its IANA name.
         address: where the alert is in the console; empty: nowhere.
+        note: why there is no summary: `unanswered` by the generator, or `unfounded`, all that it wrote; empty: nobody
+            was to write one.
 
     Raises:
         ValueError: for a language that no page speaks.
@@ -60,7 +63,7 @@ def brief(
     style = _style()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     there = zone_of(zone)
-    stories = _stories(evidence)
+    stories = _stories(evidence, [name for one in summary for name in one.stories])
     numbers = {story["id"]: place for place, story in enumerate(stories, 1)}
     return (
         _environment()
@@ -75,7 +78,8 @@ def brief(
             picture=picture(evidence["counts"], there, name_of(alert)),
             drawn=detectors(evidence["counts"]),
             stories=stories,
-            summary=[(one.text, [(numbers.get(name), name) for name in one.stories]) for one in summary],
+            summary=[(one.text, [_citation(evidence, numbers, name) for name in one.stories]) for one in summary],
+            note=note,
             time=lambda value: (
                 "–" if value is None else datetime.fromtimestamp(value, tz=there).strftime("%Y-%m-%d %H:%M")
             ),
@@ -111,9 +115,16 @@ def words(phrase: str, **values: Any) -> Markup:
     )
 
 
-def _stories(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The stories of the page: the hottest and the most negative ones, in turns."""
-    order: dict[str, None] = {}
+def _citation(evidence: Mapping[str, Any], numbers: Mapping[str, int], name: str) -> tuple[int | str, str]:
+    """How a story is cited, and where that leads: to its place on the page, else to where it was published."""
+    place = numbers.get(name)
+    known = evidence["stories"].get(name, {"url": ""})
+    return (name, link(known["url"])) if place is None else (place, f"#story-{place}")
+
+
+def _stories(evidence: Mapping[str, Any], cited: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """The stories of the page: those that its summary cites, then the hottest and the most negative ones, in turns."""
+    order: dict[str, None] = dict.fromkeys(name for name in cited if name in evidence["stories"])
     for pair in zip(evidence["stories_by_heat"], evidence["stories_by_negativity"], strict=True):
         order |= dict.fromkeys(pair)
     kept = [{"id": name, **evidence["stories"][name]} for name in list(order)[:STORIES]]

@@ -21,6 +21,12 @@ CHINESE: dict[str, str] = {
     "Written by a generator. Sentences that cite no story, or say what it does not say, were left out.": (
         "由生成模型撰写。未引用报道或与所引报道不符的句子已删去。"
     ),
+    "No summary: the generator has not answered yet. Open the page again later.": (
+        "暂无摘要：生成模型尚未答复。请稍后重新打开本页。"
+    ),
+    "No summary: nothing that the generator wrote is borne out by the stories.": (
+        "没有摘要：生成模型所写内容均未得到报道印证。"
+    ),
     "Counts": "计数",
     "Negative stories per tick; below, each statistic as a multiple of its threshold.": (
         "每个时段的负面报道数；下方为各统计量与其阈值之比。"
