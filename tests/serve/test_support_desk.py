@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from supported import PASSWORD, running
 from test_support_chat import events, named
+from websockets.exceptions import InvalidStatus
 
 from metier.serve.doors.door import COOKIE
 from metier.store import audit, conversations
@@ -143,6 +144,20 @@ def test_suggestions_and_canned_replies(site):
     assert made in site.client("bob").get("/v1/desk/replies").json()["replies"]
     assert site.client("bob").delete(f"/v1/desk/replies/{made['id']}").status_code == 204
     assert made not in site.client("bob").get("/v1/desk/replies").json()["replies"]
+
+
+@pytest.mark.parametrize("number", [-1, 2**63, 10**40])
+def test_numbers_that_no_message_has_are_refused(site, number):
+    ann, desk = site.customer(), site.client("admin")
+    own = f"/v1/desk/conversations/{ann.id}"
+    for http, path in ((ann.http, f"{ann.path}/messages?after={number}"), (desk, f"{own}?after={number}")):
+        assert http.get(path).status_code == 422
+    for http, path in ((ann.http, ann.path), (desk, own)):
+        said = http.post(f"{path}/messages/{number}/verdict", json={"verdict": "right"})
+        assert said.status_code == 422
+    assert desk.get(f"/v1/audit?before={number}").status_code == 422
+    with pytest.raises(InvalidStatus):
+        ann.live(after=number)
 
 
 def test_figures_count_what_was_said(site):

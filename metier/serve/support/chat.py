@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from metier.serve.doors.routes import BoundedRoute
+from metier.serve.doors.schema import Number
 from metier.serve.problems import Problem
 from metier.serve.support import verdicts, views
 from metier.serve.support.office import At, Office, Own
@@ -46,7 +47,7 @@ async def say(at: At, own: Own, said: Said) -> dict[str, Any]:
 
 @router.get("/conversations/{id}/messages", summary="What was said behind a number; `wait` for something new")
 async def messages(
-    at: At, own: Own, after: Annotated[int, Query(ge=0)] = 0,
+    at: At, own: Own, after: Number = 0,
     wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds.")] = 0,
 ) -> dict[str, Any]:  # fmt: skip
     found = await run_in_threadpool(at.said, own.id, after)
@@ -84,7 +85,7 @@ def rate(at: At, own: Own, said: Rated) -> None:
 
 
 @router.post("/conversations/{id}/messages/{number}/verdict", status_code=201, summary="Whether an answer is right")
-def judge(at: At, own: Own, number: int, said: Verdict) -> dict[str, str]:
+def judge(at: At, own: Own, number: Number, said: Verdict) -> dict[str, str]:
     at.messages.take(own.id)
     with at.store.read() as connection:
         message = verdicts.answer(connection, own.id, number)

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from metier.apps.support.support import Missing
 from metier.serve.doors.door import Caller
 from metier.serve.doors.routes import Admin, Analyst, BoundedRoute, Viewer
-from metier.serve.doors.schema import Moment
+from metier.serve.doors.schema import Moment, Number
 from metier.serve.problems import Problem
 from metier.serve.support import canned, suggestions, verdicts, views
 from metier.serve.support.office import PAGE, At, Office
@@ -57,9 +57,7 @@ def listing(
 
 
 @router.get("/conversations/{id}", summary="One conversation with what was said; `plain`: with private data (admins)")
-def one(
-    at: At, request: Request, caller: Viewer, id: str, plain: bool = False, after: Annotated[int, Query(ge=0)] = 0
-) -> dict[str, Any]:
+def one(at: At, request: Request, caller: Viewer, id: str, plain: bool = False, after: Number = 0) -> dict[str, Any]:
     found = at.support.get(id)
     if plain:
         if not caller.may("admin"):
@@ -108,7 +106,7 @@ def is_typing(at: Office, caller: Caller, id: str) -> None:
 
 
 @router.post("/conversations/{id}/messages/{number}/verdict", status_code=201, summary="Whether an answer is right")
-def judge(at: At, caller: Analyst, id: str, number: int, said: Verdict) -> dict[str, str]:
+def judge(at: At, caller: Analyst, id: str, number: Number, said: Verdict) -> dict[str, str]:
     with at.store.read() as connection:
         message = verdicts.answer(connection, id, number)
     if message is None:

@@ -20,6 +20,7 @@ from metier.apps.support.support import Missing
 from metier.data.sentences import sentences
 from metier.errors import MetierError, StoreGone
 from metier.serve import body
+from metier.serve.doors.schema import Number
 from metier.serve.problems import Problem, overloaded
 from metier.serve.support import views
 from metier.serve.support.hub import Note, Subscription
@@ -37,7 +38,7 @@ router = APIRouter()
 
 
 @router.websocket("/v1/chat/conversations/{id}/live")
-async def live(socket: WebSocket, id: str, after: int = 0) -> None:
+async def live(socket: WebSocket, id: str, after: Number = 0) -> None:
     at: Office = socket.app.state.console
     offered = socket.scope.get("subprotocols", [])
     token = next((one.removeprefix(BEARER) for one in offered if one.startswith(BEARER)), "")
@@ -55,7 +56,7 @@ async def live(socket: WebSocket, id: str, after: int = 0) -> None:
             await socket.close(4000 + problem.status)
             return
         with at.hub.subscribe(own.id) as notes:
-            await both(socket, Telling(socket, at, own, max(0, after)).run(notes), _listen(socket, at, own.id))
+            await both(socket, Telling(socket, at, own, after).run(notes), _listen(socket, at, own.id))
 
 
 async def both(socket: WebSocket, telling: Any, listening: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from metier.serve.doors.schema import Body, Comment
+from metier.serve.doors.schema import Body, Comment, Number
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:\-]{1,64}$")]
 """Given by who sends a message: sent twice, it is kept and answered once."""
@@ -62,7 +62,7 @@ class OfCustomer(Body):
     """What a customer's side sends over the socket, one at a time."""
 
     token: Annotated[str, Field(max_length=200)] | None = None
-    after: Annotated[int, Field(ge=0)] = Field(0, description="With the token: the last number that is known.")
+    after: Number = Field(0, description="With the token: the last number that is known.")
     text: Text | None = None
     id: Id | None = None
     typing: bool = False
