@@ -159,13 +159,22 @@ def latest(connection: Connection, conversation: str, limit: int) -> list[Messag
     return _messages(connection, statement.order_by(messages.c.number.desc()).limit(limit))[::-1]
 
 
-def unanswered(connection: Connection, before: float) -> list[Message]:
-    """What customers said to the bot before a time and had no answer to: a process was killed in between."""
+def is_answered(connection: Connection, number: int) -> bool:
+    """Whether message `number` has an answer."""
+    return (
+        connection.execute(select(messages.c.number).where(messages.c.answers == number).limit(1)).first() is not None
+    )
+
+
+def unanswered(connection: Connection, before: float, since: float = 0.0) -> list[Message]:
+    """What customers said to the bot from `since` to before a time and had no answer to: a process was killed in
+    between."""
     answer, later = messages.alias(), messages.alias()  # what a person has read meanwhile is not the bot's any more
     statement = (
         select(messages)
         .join(conversations, conversations.c.id == messages.c.conversation)
-        .where(messages.c.author == "visitor", messages.c.at < before, conversations.c.state == "bot",
+        .where(messages.c.author == "visitor", messages.c.at < before, messages.c.at >= since,
+               conversations.c.state == "bot",
                ~exists().where(answer.c.answers == messages.c.number),
                ~exists().where(later.c.conversation == messages.c.conversation, later.c.number > messages.c.number,
                                later.c.author.in_(("agent", "system"))))

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
+from metier.apps.support import assemble
 from metier.apps.support import support as meeting
 from metier.apps.support.answer.answerer import Answerer, Parts
 from metier.apps.support.answer.known import Known
@@ -96,7 +97,8 @@ def support_of(store, asked, hub, clock=time.time):
     known.follow()
     papers = Papers(Bags(), [], Sure())
     papers.change([], [PAPER])
-    parts = Parts(known, encode, papers, slots=asked.slots, rules=asked.answers, version="test")
+    write = assemble.written(asked, encode) if asked.generator.endpoint else None
+    parts = Parts(known, encode, papers, write=write, slots=asked.slots, rules=asked.answers, version="test")
     house = House(asked.handover.office(), asked.handover.lost, asked.service.longest)
     return Support(store, Answerer(parts), house, hear=hub.hear, clock=clock)
 
@@ -216,7 +218,8 @@ def main():
 
     folder = Path(sys.argv[1])
     meeting.ABANDONED = 0.5
-    asked = SupportSettings.parse({"service": {"per_minute": 10_000, "opened_per_hour": 10_000}})
+    pace = {"per_minute": 10_000, "opened_per_hour": 10_000}
+    asked = SupportSettings.parse({"service": pace, "handover": {"lost": 86_400.0}})
     with Store.open(folder / "support.db") as store:
         hub = Hub()
         support = support_of(store, asked, hub)

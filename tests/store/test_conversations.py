@@ -81,6 +81,10 @@ def test_what_had_no_answer_is_found_again(store):
     with store.read() as connection:
         assert [one.number for one in conversations.unanswered(connection, 200.0)] == [second.number]
         assert conversations.unanswered(connection, 101.5) == []
+        assert conversations.unanswered(connection, 200.0, 102.0), "from a time on, that moment with it"
+        assert conversations.unanswered(connection, 200.0, 102.5) == []
+        assert conversations.is_answered(connection, first.number)
+        assert not conversations.is_answered(connection, second.number)
 
 
 def test_conversations_whose_person_went_away(store):

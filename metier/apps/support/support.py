@@ -12,16 +12,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
 from metier.apps.support.answer.answerer import SURE_OUTSIDE, Answered, Answerer
-from metier.apps.support.answer.words import say
 from metier.apps.support.conversation import Act, Refused, act
 from metier.apps.support.hours import Hours
 from metier.apps.support.item import Context
+from metier.apps.support.notices import Words, announced, answer_id, queued
 from metier.apps.support.originals import Originals
 from metier.data.private.found import REGIONS, Masked, Rules
 from metier.data.private.mask import mask
@@ -39,6 +38,8 @@ WEB = "web"
 STRIPES = 256
 ABANDONED = 20.0
 """Seconds after which a message without an answer is answered by whoever finds it: its process is gone."""
+RECENT = 3_600.0
+"""Seconds that are looked through for such messages again and again."""
 TRIES = 5
 Work = Callable[[Connection], Any]
 Hear = Callable[[Message], None]
@@ -94,6 +95,7 @@ class Support:
         self.originals = Originals()
         self._stripes = [threading.Lock() for _ in range(STRIPES)]
         self._group: Group[Work] = Group(store, _together)
+        self._looked = 0.0
 
     def close(self) -> None:
         """Writes what waits."""
@@ -169,8 +171,11 @@ class Support:
     def call(self, id: str) -> Message:
         """A person is called without words: what the customer is told. Raises as `act` does."""
         with self._alone(id):
-            changed = self._act(id, "call", "visitor")
-            return self._queued(changed, None, changed.language or "en")
+            now = self._clock()
+            words = queued(self.house.hours, now)
+            _, said = self._change(id, lambda seen: act(seen, "call", "visitor", now), "call", "visitor", words)
+            assert said is not None  # an act changes something or is refused
+            return said
 
     def transcript(self, id: str, after: int = 0, limit: int | None = None, *, plain: bool = False) -> list[Message]:
         """What was said behind message number `after`; `plain`: with what is still remembered of private data."""
@@ -200,9 +205,8 @@ class Support:
 
     def _act(self, id: str, what: Act, who: str, agent: str = "") -> Conversation:
         now = self._clock()
-        changed = self._change(id, lambda seen: act(seen, what, who, now, agent), what=what, who=agent or who)
-        self._announce(changed, what, agent)
-        return changed
+        words = announced(what, agent, now)
+        return self._change(id, lambda seen: act(seen, what, who, now, agent), what, agent or who, words)[0]
 
     def agent_says(self, id: str, agent: str, text: str, message: str = "") -> Message:
         """Keeps what a person says in a conversation that is theirs. Raises `Refused` where it is not."""
@@ -229,11 +233,14 @@ class Support:
 
     def sweep(self) -> int:
         """Puts conversations of people who went away back into the queue, and answers what was left without an answer
-        by a process that is gone; how many of either."""
-        now, count = self._clock(), 0
+        by a process that is gone; how many of either. Called by one thread.
+
+        The first look goes through all that was ever said, the later ones through the last hour.
+        """
+        now, count, failed = self._clock(), 0, []
         with self.store.read() as connection:
             left = conversations.left(connection, now - self.house.lost)
-            open_ones = conversations.unanswered(connection, now - ABANDONED)
+            open_ones = conversations.unanswered(connection, now - ABANDONED, self._looked)
         for one in left:
             try:
                 self.act(one.id, "lost", "system", one.agent or "")
@@ -246,6 +253,8 @@ class Support:
                 count += 1
             except Exception:  # the others are answered all the same
                 logger.exception("message %d has no answer", message.number)
+                failed.append(message.at)
+        self._looked = min(failed, default=now - RECENT)
         return count
 
     def masked(self, text: str) -> str:
@@ -261,13 +270,11 @@ class Support:
         """Keeps the bot's answer and what it remembers, where the conversation is still the bot's."""
         reply = answered.reply
         bot = Message(
-            new_id(), said.conversation, "bot", reply.text, self._clock(), answers=said.number, tier=reply.tier,
-            intent=reply.intent or None, outside=reply.outside >= SURE_OUTSIDE, reply=reply.kept(),
+            answer_id(said.number), said.conversation, "bot", reply.text, self._clock(), answers=said.number,
+            tier=reply.tier, intent=reply.intent or None, outside=reply.outside >= SURE_OUTSIDE, reply=reply.kept(),
         )  # fmt: skip
         if answered.calls:
-            self._change(said.conversation, lambda seen: {"context": answered.context.kept()})
-            changed = self._act(said.conversation, "call", "visitor")
-            return [self._queued(changed, said.number, answered.context.language)]
+            return self._called(said, answered.context)
 
         def keep(connection: Connection) -> Message | None:
             seen = conversations.get(connection, said.conversation)
@@ -286,26 +293,16 @@ class Support:
         self._hear(kept)
         return [kept]
 
-    def _queued(self, conversation: Conversation, answers: int | None, language: str) -> Message:
-        """Tells a customer who waits where in the queue, or when people are there again."""
-        now, hours = self._clock(), self.house.hours
-        if hours.is_open(now):
-            with self.store.read() as connection:
-                place = conversations.position(connection, conversation)
-            text = say("queued", language, position=place)
-        else:
-            opens = hours.opens(now)
-            when = "" if opens is None else datetime.fromtimestamp(opens, hours.zone).strftime("%Y-%m-%d %H:%M %Z")
-            text = say("closed", language, opens=when) if when else say("closed_long", language)
-        return self._say(Message(new_id(), conversation.id, "system", text, now, answers=answers, tier="handover"))
+    def _called(self, said: Message, context: Context) -> list[Message]:
+        """Calls a person for a message, unless somebody is there already; what its customer is told."""
+        now = self._clock()
 
-    def _announce(self, conversation: Conversation, what: Act, agent: str) -> None:
-        """Says in the conversation what a person did."""
-        words = {"take": "joined", "lost": "requeued", "hand_back": "handed_back", "resolve": "resolved"}
-        if what in words:
-            language = conversation.language or "en"
-            text = say(words[what], language, name=agent)
-            self._say(Message(new_id(), conversation.id, "system", text, self._clock()))
+        def values(seen: Conversation) -> dict[str, Any]:
+            return {**act(seen, "call", "visitor", now), "context": context.kept()} if seen.state == "bot" else {}
+
+        words = queued(self.house.hours, now, said.number, context.language)
+        _, told = self._change(said.conversation, values, "call", "visitor", words)
+        return [] if told is None else [told]
 
     def _require_length(self, text: str) -> None:
         if len(text) > self.house.longest:
@@ -316,8 +313,7 @@ class Support:
 
     def _has_answer(self, said: Message) -> bool:
         with self.store.read() as connection:
-            behind = conversations.transcript(connection, said.conversation, said.number)
-        return any(one.answers == said.number for one in behind)
+            return conversations.is_answered(connection, said.number)
 
     def _say(self, message: Message, masked: Masked | None = None) -> Message:
         def keep(connection: Connection) -> Message:
@@ -335,24 +331,30 @@ class Support:
         return kept
 
     def _change(
-        self, id: str, values: Callable[[Conversation], dict[str, Any]], *, what: str = "", who: str = ""
-    ) -> Conversation:
-        """Sets columns of a conversation from what it is now; again, where somebody else was faster."""
+        self, id: str, values: Callable[[Conversation], dict[str, Any]], what: str = "", who: str = "",
+        words: Words | None = None,
+    ) -> tuple[Conversation, Message | None]:  # fmt: skip
+        """Sets columns of a conversation from what it is now; again, where somebody else was faster. With them, or not
+        at all, are kept the entry in the audit log (`what`) and what is said of it (`words`)."""
 
-        def keep(connection: Connection) -> Conversation | None:
+        def keep(connection: Connection) -> tuple[Conversation | None, Message | None]:
             seen = conversations.get(connection, id)
             if seen is None:
                 raise Missing("There is no such conversation.", expected="its id and its token")
             wanted = values(seen)
             changed = conversations.change(connection, seen, **wanted) if wanted else seen
-            if changed is not None and what:
+            if changed is None or not wanted:
+                return changed, None
+            if what:
                 audit.append(connection, audit.Entry(who, what, self._clock(), "conversation", id))
-            return changed
+            return changed, _told(connection, changed, words) if words is not None else None
 
         for _ in range(TRIES):
-            changed: Conversation | None = self._commit(keep)
+            changed, said = self._commit(keep)
             if changed is not None:
-                return changed
+                if said is not None:
+                    self._hear(said)
+                return changed, said
         raise Refused("Somebody else changes this conversation at the same time.", hint="again in a moment")
 
     def _commit(self, work: Work) -> Any:
@@ -372,6 +374,12 @@ class Support:
 def _together(connection: Connection, works: Sequence[Work]) -> None:
     for work in works:
         work(connection)
+
+
+def _told(connection: Connection, conversation: Conversation, words: Words) -> Message:
+    kept = conversations.say(connection, words(connection, conversation))
+    _deliver(connection, conversation, kept)
+    return kept
 
 
 def _deliver(connection: Connection, conversation: Conversation, message: Message) -> None:
