@@ -150,7 +150,8 @@ def review(settings: Settings = DEFAULT, as_json: Json = False) -> None:
         print_json({"waiting": [asdict(one) for one in waiting]})
         return
     for one in waiting:
-        typer.echo(f"{one.id}  ({one.kind}, {one.who})\n  {one.question}\n  > {one.answer or '(no answer yet)'}")
+        more = f", {one.repeated} more" if one.repeated else ""
+        typer.echo(f"{one.id}  ({one.kind}, {one.who}{more})\n  {one.question}\n  > {one.answer or '(no answer yet)'}")
         for near in one.near or ():
             typer.echo(f"    near {near['id']}, {near['score']:.2f}: {near['question']}")
     typer.echo(f"{len(waiting)} wait.", err=True)
@@ -161,12 +162,15 @@ def promote(
     candidate: Annotated[str, typer.Argument(help="The id, as review prints it.")],
     merge: Annotated[str, typer.Option(help="The entry whose question in other words it is.")] = "",
     answer: Annotated[str, typer.Option(help="The answer, where it is not the candidate's.")] = "",
+    intent: Annotated[str, typer.Option(help="Of a new entry: one that others have.")] = "",
     settings: Which = DEFAULT,
     as_json: Json = False,
 ) -> None:
     """Try a candidate on old questions and make it knowledge; where it breaks something, refuse it and say why."""
+    from metier.apps.support.learn.reasons import because
+
     with _review(settings) as desk:
-        done = desk.promote(candidate, WHO, merge=merge, answer=answer)
+        done = desk.promote(candidate, WHO, merge=merge, answer=answer, intent=intent)
     report = dict(done.report or {})
     if as_json:
         print_json({"id": done.id, "verdict": done.verdict, "report": report})
@@ -174,7 +178,7 @@ def promote(
         typer.echo(f"{done.id}: {done.verdict}; {report['right']} of {report['asked']} old questions were right, "
                    f"{report['right_after']} are with it.")  # fmt: skip
         for reason in report["reasons"]:
-            typer.echo(f"  {reason}")
+            typer.echo(f"  {because(reason, 'en')}")
     if done.verdict != "promoted":
         raise typer.Exit(2)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, case, func, insert, select, text, update
 
 from metier.errors import DataError
 from metier.store import bulk
@@ -20,6 +20,10 @@ from metier.types import new_id
 
 LOCK = 0x4D65746965720003
 """On PostgreSQL those who change the knowledge take turns, each until its transaction ends."""
+VISITOR = "visitor"
+"""Who a candidate of a customer is from."""
+TEXTS = ("kind", "question", "answer", "who", "entry", "conversation", "message", "near")
+"""Columns of a candidate that say what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Candidate:
         conversation, message: where it comes from.
         near: entries that are nearly the same, as JSON has them.
         reasons: why it was refused or promoted, with the figures.
+        repeated: in how many other conversations the same was said.
         who, at: from whom, when; `decided_by`, `decided_at` likewise.
     """
 
@@ -77,6 +82,7 @@ class Candidate:
     reasons: Any = None
     decided_by: str | None = None
     decided_at: float | None = None
+    repeated: int = 0
     id: str = ""
 
 
@@ -137,6 +143,12 @@ def changed(connection: Connection, after: int = 0) -> list[StoredEntry]:
     return list(bulk.read_each(StoredEntry, connection, statement))
 
 
+def intents(connection: Connection) -> list[str]:
+    """The intents of entries that are in use, in order."""
+    statement = select(entries.c.intent).where(entries.c.active, entries.c.intent != "").distinct()
+    return list(connection.execute(statement.order_by(entries.c.intent)).scalars())
+
+
 def turn_of(connection: Connection) -> int:
     """The turn of the last change."""
     return int(connection.execute(select(func.coalesce(func.max(entries.c.turn), 0))).scalar_one())
@@ -187,6 +199,26 @@ def propose(connection: Connection, candidate: Candidate) -> Candidate:
     return candidate_of(connection, kept.id)
 
 
+def repeat(
+    connection: Connection, id: str, *, count: bool = True, instead: Candidate | None = None
+) -> Candidate | None:
+    """What waits was said again; `None` where it waits no longer.
+
+    Args:
+        connection: of `Store.write`.
+        id: of the candidate.
+        count: whether somebody else said it.
+        instead: takes its place under the same id: a thumb down for which somebody gave the answer that is right.
+    """
+    values: dict[str, Any] = {"repeated": candidates.c.repeated + int(count)}
+    if instead is not None:
+        row = next(bulk.columns_of([instead]))
+        values |= {name: row[name] for name in TEXTS}
+    waits = (candidates.c.id == clean(id)) & (candidates.c.state == "waiting")
+    done = connection.execute(update(candidates).where(waits).values(values)).rowcount
+    return candidate_of(connection, id) if done else None
+
+
 def candidate_of(connection: Connection, id: str) -> Candidate:
     """One candidate. Raises `DataError` where there is none."""
     row = connection.execute(select(candidates).where(candidates.c.id == clean(id))).first()
@@ -196,9 +228,12 @@ def candidate_of(connection: Connection, id: str) -> Candidate:
 
 
 def waiting(connection: Connection, states: Sequence[str] = ("waiting",), limit: int = 200) -> list[Candidate]:
-    """Candidates in one of these states, the oldest first."""
+    """Candidates in one of these states: of people first, then of customers; what most say, then the oldest first."""
     statement = select(candidates).where(candidates.c.state.in_(states))
-    ordered = statement.order_by(candidates.c.at, candidates.c.id).limit(limit)
+    of_customer = case((candidates.c.who == VISITOR, 1), else_=0)
+    ordered = statement.order_by(of_customer, candidates.c.repeated.desc(), candidates.c.at, candidates.c.id).limit(
+        limit
+    )
     return list(bulk.read_each(Candidate, connection, ordered))
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from metier.errors import MissingExtra, StoreError
 
-HEAD = "0002"
+HEAD = "0003"
 """The revision of `tables.py` and `support_tables.py`."""
 VERSIONS = "metier_schema"
 FOLDER = Path(__file__).parent / "migrations"

@@ -51,6 +51,7 @@ candidates = Table(
     Column("message", Whole),
     Column("near", Json),  # entries that are nearly the same
     Column("reasons", Json),  # why it was refused or promoted, with the figures
+    whole("repeated"),  # by how many others the same was said
     worded("who"),
     timed("at"),
     Column("decided_by", Words),

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from metier.apps.support import assemble
-from metier.apps.support.learn.review import Review
+from metier.apps.support.learn.review import Opinion, Review
 from metier.apps.support.settings import SupportSettings
 from metier.cli import app
 from metier.store import open_store
@@ -40,6 +40,10 @@ def test_a_folder_to_begin_with_is_read_as_it_is(tmp_path):
     assert tomllib.loads((tmp_path / "plain" / "support.toml").read_text(encoding="utf-8"))["history"] == ""
 
 
+def told(verdict: str, correction: str = "") -> Opinion:
+    return Opinion(verdict, "visitor", correction)
+
+
 def test_review_to_roll_back_and_erase(own, file):
     with open_store(own.store) as store:
         bot = assemble.support(own, store)
@@ -47,8 +51,9 @@ def test_review_to_roll_back_and_erase(own, file):
         reply = bot.receive(conversation.id, "can I rent a safe deposit box").replies[-1]
         parts = bot.answerer.parts
         desk = Review(store, parts.known, parts.encode, parts.understand)
-        right = desk.judge(conversation.id, reply.number, "corrected", "visitor", "In the branch, from 40 euros.")
-        wrong = desk.judge(conversation.id, reply.number, "wrong", "visitor")
+        right = desk.judge(conversation.id, reply.number, told("corrected", "In the branch, from 40 euros.")).candidate
+        other = bot.receive(conversation.id, "I have lost my card").replies[-1]
+        wrong = desk.judge(conversation.id, other.number, told("wrong")).candidate
         bot.close()
     listed = said("review", file)
     assert right.id in listed

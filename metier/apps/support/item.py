@@ -58,6 +58,8 @@ class Reply:
         language: `en` or `zh`.
         version: of what answered: the fingerprint of run and knowledge.
         seconds: that it took.
+        question: as which the message was read, masked, where that is more than its own words: a follow-up, the value
+            of a slot; else empty.
     """
 
     text: str
@@ -72,6 +74,7 @@ class Reply:
     language: str = "en"
     version: str = ""
     seconds: float = 0.0
+    question: str = ""
 
     def kept(self) -> dict[str, Any]:
         """As JSON values, without the text, which its message has."""
@@ -84,6 +87,7 @@ class Reply:
             "buttons": [{"label": one.label, "message": one.message} for one in self.buttons],
             "entry": self.entry, "intent": self.intent, "score": self.score, "outside": self.outside,
             "waiting": self.waiting, "language": self.language, "version": self.version, "seconds": self.seconds,
+            "question": self.question,
         }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from metier.serve.doors.gate import REFERRER, HouseGate
 from metier.serve.doors.routes import Viewer
 from metier.serve.gate import API_POLICY, PAGE_PATHS, policy
 from metier.serve.problems import Problem, overloaded
-from metier.serve.support import channel_route, chat, chores, desk, desk_live, live, trial
+from metier.serve.support import channel_route, chat, chores, desk, desk_live, live, review_route, trial
 from metier.serve.support.hub import Hub
 from metier.serve.support.office import At, Office
 from metier.serve.support.settings import ServiceSettings
@@ -72,8 +72,8 @@ def create_app(
     problems.install(app)
     answers.install(app)
     _install(app)
-    for router in (chat.router, live.router, desk.router, desk_live.router, channel_route.router, api_people.router,
-                   entrance.router):  # fmt: skip
+    for router in (chat.router, live.router, desk.router, desk_live.router, review_route.router, channel_route.router,
+                   api_people.router, entrance.router):  # fmt: skip
         app.include_router(router)
     _add_widget(app)
     _add_operations(app)

@@ -15,6 +15,7 @@ from metier.serve.problems import Problem
 from metier.serve.support import verdicts, views
 from metier.serve.support.office import At, Office, Own
 from metier.serve.support.schema import CustomerAct, Opened, Rated, Said, Verdict
+from metier.store.knowledge import VISITOR
 
 LONGEST_WAIT = 25.0
 router = APIRouter(prefix="/v1/chat", route_class=BoundedRoute, tags=["chat"])
@@ -91,7 +92,7 @@ def judge(at: At, own: Own, number: Number, said: Verdict) -> dict[str, str]:
         message = verdicts.answer(connection, own.id, number)
     if message is None:
         raise Problem(404, "There is no such answer in this conversation.")
-    return {"id": verdicts.judge(at.support, message, "visitor", said, at.clock())}
+    return {"id": verdicts.judge(at.support, at.review, message, VISITOR, said)}
 
 
 @router.options("/{path:path}", status_code=204, include_in_schema=False)

@@ -111,7 +111,7 @@ def judge(at: At, caller: Analyst, id: str, number: Number, said: Verdict) -> di
         message = verdicts.answer(connection, id, number)
     if message is None:
         raise Problem(404, "There is no such answer in this conversation.")
-    return {"id": verdicts.judge(at.support, message, caller.name, said, at.clock())}
+    return {"id": verdicts.judge(at.support, at.review, message, caller.name, said)}
 
 
 @router.post("/present", status_code=204, summary="A sign of life: without one, one's conversations go back")

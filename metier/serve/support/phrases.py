@@ -123,6 +123,8 @@ PHRASES: dict[str, tuple[str, str]] = {
     "kind_answer": ("a person's answer", "人工回答"),
     "kind_thumb": ("thumb down", "差评"),
     "kind_gap": ("gap", "缺口"),
+    "repeated": ("said in {n} more conversations", "另有 {n} 个对话中提到"),
+    "no_intent": ("none", "无"),
     "conversation": ("Conversation", "对话"),
     "look_at": ("Look at it", "审核"),
     "look_at_it": ("Look at: {name}", "审核：{name}"),

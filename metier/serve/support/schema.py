@@ -39,6 +39,18 @@ class Verdict(Body):
     comment: Comment = ""
 
 
+class Trial(Body):
+    """How a candidate would stand in the knowledge."""
+
+    merge: Annotated[str, Field(max_length=200, description="The entry whose question in other words it is.")] = ""
+    answer: Annotated[str, Field(max_length=4_000, description="Where it is not the candidate's.")] = ""
+    intent: Annotated[str, Field(max_length=200, description="Of a new entry; one that others have.")] = ""
+
+
+class Refusal(Body):
+    reason: Comment = ""
+
+
 class AgentAct(Body):
     act: Literal["take", "return", "resolve", "hand_back"]
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from sqlalchemy import Connection
 
+from metier.apps.support.learn.review import Opinion, Review
 from metier.apps.support.support import Support
 from metier.serve.support.schema import Verdict
-from metier.store import conversations, interactions
+from metier.store import conversations
 from metier.store.conversations import Message
-from metier.types import Interaction
-
-APP = "support"
 
 
 def answer(connection: Connection, conversation: str, number: int) -> Message | None:
@@ -21,21 +17,12 @@ def answer(connection: Connection, conversation: str, number: int) -> Message | 
     return found[0] if found and found[0].number == number and found[0].author in ("bot", "agent") else None
 
 
-def judge(support: Support, message: Message, who: str, said: Verdict, now: float) -> str:
-    """Keeps a verdict, once however often it is sent; its id. Private data in what was written is masked.
+def judge(support: Support, review: Review, message: Message, who: str, said: Verdict) -> str:
+    """Keeps a verdict, once however often it is sent, and puts what it proposes into the review queue; its id. Private
+    data in what was written is masked.
 
-    Raises `DataError` for a correction that is missing or has no place.
+    Raises `DataError` for a correction that is missing or has no place, or a message that answers nothing.
     """
-    correction = None if said.correction is None else support.masked(said.correction)
-    reply = message.reply or {}
-    shown = {"text": message.text, "tier": message.tier, "entry": reply.get("entry", ""), "answers": message.answers,
-             "conversation": message.conversation}  # fmt: skip
-    same = "\x1f".join((message.conversation, str(message.number), who, said.verdict, correction or "", said.comment))
-    id = hashlib.blake2b(same.encode("utf-8", "replace"), digest_size=16).hexdigest()
-    made = Interaction(
-        APP, "message", str(message.number), said.verdict, who, now, head=message.tier or "", prediction=shown,
-        correction=correction, shown=message.at, version=str(reply.get("version", "")),
-        comment=support.masked(said.comment), id=id,
-    )  # fmt: skip
-    support.store.run(lambda connection: interactions.add(connection, [made]))
-    return id
+    correction = "" if said.correction is None else support.masked(said.correction)
+    told = Opinion(said.verdict, who, correction, support.masked(said.comment))
+    return review.judge(message.conversation, message.number, told).id

@@ -10,14 +10,16 @@
       open: "Open the chat", close: "Close the chat", title: "Questions?", write: "Your message", send: "Send",
       you: "You", bot: "Answer", agent: "Person", sources: "Sources", person: "Talk to a person",
       lost: "No connection. Your message is kept here and will be sent.", again: "Send again", late: "One moment …",
-      good: "This helped", bad: "This did not help", thanks: "Thank you.", new: "New message", fresh: "New conversation",
+      good: "This helped", bad: "This did not help", thanks: "Thank you.",
+      right: "What would have been right? (optional)", new: "New message", fresh: "New conversation",
       slow: "Too many messages; please wait a moment.", waiting: "Waiting for a person. Place in the queue: ",
     },
     zh: {
       open: "打开对话", close: "关闭对话", title: "有问题？", write: "请输入消息", send: "发送",
       you: "您", bot: "回答", agent: "人工", sources: "来源", person: "转接人工",
       lost: "连接中断。您的消息已保留，稍后会发送。", again: "重新发送", late: "请稍候……",
-      good: "有帮助", bad: "没有帮助", thanks: "谢谢。", new: "新消息", fresh: "新对话",
+      good: "有帮助", bad: "没有帮助", thanks: "谢谢。",
+      right: "正确的回答是什么？（可不填）", new: "新消息", fresh: "新对话",
       slow: "消息过于频繁，请稍候。", waiting: "正在等待人工，排队位置：",
     },
   };
@@ -31,7 +33,7 @@
     * { box-sizing: border-box; }
     button { font: inherit; color: inherit; cursor: pointer; border: 1px solid var(--line); background: var(--paper);
       border-radius: 999px; padding: 6px 14px; min-height: 36px; }
-    button:focus-visible, textarea:focus-visible, a:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+    button:focus-visible, textarea:focus-visible, input:focus-visible, a:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
     .main, .send { background: var(--accent); color: var(--on-accent); border-color: transparent; }
     .main { min-height: 52px; padding: 0 20px; box-shadow: 0 4px 18px rgb(0 0 0 / .22); font-weight: 600; }
     section { display: flex; flex-direction: column; width: min(400px, calc(100vw - 32px));
@@ -52,6 +54,8 @@
     li.unsent { opacity: .65; }
     .who { display: block; font-size: .8em; color: var(--quiet); }
     .row { display: flex; flex-wrap: wrap; gap: 6px; margin-top: 8px; white-space: normal; }
+    .row input { flex: 1; min-width: 0; font: inherit; font-size: .93em; color: inherit; background: var(--paper);
+      border: 1px solid var(--line); border-radius: 12px; padding: 4px 12px; }
     .row button { font-size: .93em; min-height: 34px; padding: 4px 12px; text-align: start; border-radius: 12px; }
     details { margin-top: 6px; font-size: .88em; color: var(--quiet); white-space: normal; }
     details p { margin: 4px 0; }
@@ -296,11 +300,20 @@
 
     thumbs(message) {
       const row = make("div", { class: "row" });
-      const say = async (verdict) => {
+      const say = async (verdict, correction) => {
         try {
-          await this.ask(`/${this.talk}/messages/${message.number}/verdict`, { verdict });
-          row.replaceChildren(make("span", { text: this.words.thanks }));
+          await this.ask(`/${this.talk}/messages/${message.number}/verdict`, correction ? { verdict, correction } : { verdict });
+          row.replaceChildren(make("span", { text: this.words.thanks }), ...(verdict === "wrong" ? [better()] : []));
         } catch (error) { this.state.textContent = error.message; }
+      };
+      const better = () => {
+        const words = this.words.right;
+        const field = make("input", { type: "text", maxlength: "4000", "aria-label": words, placeholder: words });
+        const send = () => { if (field.value.trim()) say("corrected", field.value.trim()); };
+        field.addEventListener("keydown", (event) => {
+          if (event.key === "Enter" && !event.isComposing) { event.preventDefault(); send(); }
+        });
+        return make("span", { class: "row" }, field, make("button", { type: "button", text: this.words.send, onclick: send }));
       };
       row.append(make("button", { type: "button", text: "👍", "aria-label": this.words.good, onclick: () => say("right") }),
         make("button", { type: "button", text: "👎", "aria-label": this.words.bad, onclick: () => say("wrong") }));

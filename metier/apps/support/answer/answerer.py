@@ -114,14 +114,24 @@ class Answerer:
         value = slots.told(asked.text, context.waiting, self.parts.slots, self.parts.today())
         bare = replace(asked, context=replace(context, waiting="", pending=""))
         if not value:
-            matches = self._matches(bare.masked)[0]
-            if follow.follows(bare) or (matches and matches[0].score >= self.parts.rules.offer):
-                return None  # another question
-            text = say("ask_again", asked.language, slot=slot_name(context.waiting, asked.language))
-            again = Reply(text, "template", entry=context.pending, waiting=context.waiting)
-            return Answered(again, replace(context, waiting="", pending=""), text)
+            return None if self._is_another(bare, context.pending) else self._again(asked)
         entry = self.parts.known.entry(context.pending)
-        return None if entry is None else self._told(bare, entry.id, entry.answer, {context.waiting: value}, NO_MATCH)
+        on = bare.standing_for(context.question)
+        return None if entry is None else self._told(on, entry.id, entry.answer, {context.waiting: value}, NO_MATCH)
+
+    def _is_another(self, asked: Asked, pending: str) -> bool:
+        """Whether a message asks for something else than the entry whose answer waits for a value."""
+        _, matches, _, _ = self._read(asked)
+        return bool(matches) and matches[0].score >= self.parts.rules.offer and matches[0].entry.id != pending
+
+    def _again(self, asked: Asked) -> Answered:
+        """The value is asked for once more; where it was asked for often enough, nobody knows."""
+        context = replace(asked.context, unsure=asked.context.unsure + 1)
+        if context.unsure >= self.parts.rules.patience:
+            return self._unknown(asked, None, NOBODY)
+        text = say("ask_again", asked.language, slot=slot_name(context.waiting, asked.language))
+        again = Reply(text, "template", entry=context.pending, waiting=context.waiting, question=context.question)
+        return Answered(again, context, text)
 
     def _told(self, asked: Asked, entry: str, template: str, more: Mapping[str, str], match: Match) -> Answered:
         """An answer with its slots filled, or a question for the first one that is missing."""
@@ -137,7 +147,9 @@ class Answerer:
         context = replace(
             asked.context, question=question, entry=entry, slots=public, unsure=0, offered=(), waiting="", pending=""
         )
-        about = Reply("", "template", entry=entry, intent=match.entry.intent, score=match.score)
+        about = Reply(
+            "", "template", entry=entry, intent=match.entry.intent, score=match.score, question=_read_as(asked)
+        )
         if missing:
             asks = self.parts.slots.get(missing[0], SlotPart()).ask
             text = say("ask_slot", asked.language, asks, slot=slot_name(missing[0], asked.language))
@@ -188,7 +200,9 @@ class Answerer:
         if papers is None or not quotes or quotes[0].score < papers.sure.threshold:
             return None
         context = replace(asked.context, question=asked.standing, entry="", unsure=0, offered=())
-        about = Reply("", "search", intent=intent.label, score=quotes[0].score, outside=intent.outside)
+        about = Reply(
+            "", "search", intent=intent.label, score=quotes[0].score, outside=intent.outside, question=_read_as(asked)
+        )
         written = self.parts.write(asked.standing, quotes, asked.language) if self.parts.write else None
         if written is not None:
             return Answered(replace(about, text=written[0], tier="written", citations=written[1]), context, written[0])
@@ -205,8 +219,9 @@ class Answerer:
         buttons.append(Button(say("none", asked.language), "/none"))
         context = replace(asked.context, offered=tuple(one.entry.id for one in close), waiting="", pending="")
         reply = Reply(
-            text, "clarify", buttons=buttons, intent=intent.label, score=close[0].score, outside=intent.outside
-        )
+            text, "clarify", buttons=buttons, intent=intent.label, score=close[0].score, outside=intent.outside,
+            question=_read_as(asked),
+        )  # fmt: skip
         return Answered(reply, context, text)
 
     def _unknown(self, asked: Asked, best: Match | None, intent: Intent) -> Answered:
@@ -219,13 +234,18 @@ class Answerer:
         score = best.score if best is not None else 0.0
         reply = Reply(
             text, "unknown", buttons=(_person(asked.language),), intent=intent.label, score=score,
-            outside=max(intent.outside, 1 - score),
+            outside=max(intent.outside, 1 - score), question=_read_as(asked),
         )  # fmt: skip
         return Answered(reply, context, text)
 
 
 def _person(language: str) -> Button:
     return Button(say("person", language), "/person")
+
+
+def _read_as(asked: Asked) -> str:
+    """As which question a message was read, where that is not its own words."""
+    return asked.standing if asked.standing != asked.masked else ""
 
 
 def _talked(kind: Kind) -> str:

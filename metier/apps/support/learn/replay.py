@@ -3,13 +3,14 @@ before anybody sees it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from metier.apps.support.answer.known import Encode, Intent, Known, Match, Proposed
+from metier.apps.support.learn.reasons import reason
 from metier.store import conversations, interactions, knowledge
 
 WEEKS = 3 * 7 * 86_400.0
@@ -23,6 +24,7 @@ SHOWN = 10
 SHARE = 0.01
 """Of the traffic that was answered, the share whose answer a candidate may take away without anybody having said that
 the old one was wrong."""
+VOTES = ("right", "wrong", "corrected")
 Understand = Callable[[str], Intent]
 
 
@@ -52,7 +54,7 @@ class Report:
         broken: of these, what was right and is not any more.
         traffic: questions of the last weeks; `taken`, those whose answer changes, none of which was said to be wrong.
         own: whether the candidate's own question is answered by it now.
-        reasons: why it may not be promoted; none: it may.
+        reasons: why it may not be promoted, see `reasons.because`; none: it may.
     """
 
     asked: int
@@ -62,15 +64,19 @@ class Report:
     traffic: int
     taken: tuple[Change, ...]
     own: bool
-    reasons: tuple[str, ...]
+    reasons: tuple[Mapping[str, Any], ...]
+
+    def shown(self) -> dict[str, Any]:
+        """As JSON values, with what customers asked."""
+        return {**self.kept(), "taken": [[one.question, one.before, one.after] for one in self.taken[:SHOWN]]}
 
     def kept(self) -> dict[str, Any]:
-        """As JSON values."""
-        lists = {name: [[one.question, one.before, one.after] for one in getattr(self, name)[:SHOWN]]
-                 for name in ("broken", "taken")}  # fmt: skip
+        """As JSON values, without what customers asked: where it is kept nobody would find it to erase it."""
+        lists = {"broken": [[one.question, one.before, one.after] for one in self.broken[:SHOWN]],
+                 "taken": [["", one.before, one.after] for one in self.taken[:SHOWN]]}  # fmt: skip
         numbers = {name: getattr(self, name) for name in ("asked", "right", "right_after", "traffic", "own")}
         return {**numbers, **lists, "broken_count": len(self.broken), "taken_count": len(self.taken),
-                "reasons": list(self.reasons)}  # fmt: skip
+                "reasons": [dict(one) for one in self.reasons]}  # fmt: skip
 
 
 def frozen(connection: Connection, without: Sequence[str] = ()) -> list[Asked]:
@@ -89,12 +95,16 @@ def frozen(connection: Connection, without: Sequence[str] = ()) -> list[Asked]:
 
 
 def traffic(connection: Connection, now: float) -> list[Asked]:
-    """The questions of the last weeks; of those that customers said were answered right, by which entry."""
+    """The questions of the last weeks; of those that more people called answered right than wrong, by which entry."""
     said = list(conversations.questions(connection, now - WEEKS, now + 1))[-TRAFFIC:]
-    right: dict[str, str] = {}
+    votes: dict[tuple[str, str], dict[tuple[str, str], bool]] = {}
     for _, one in interactions.since(connection, app="support"):
-        if one.verdict == "right" and isinstance(one.prediction, dict):
-            right[str(one.prediction.get("question", ""))] = str(one.prediction.get("entry", ""))
+        shown = one.prediction if isinstance(one.prediction, dict) else {}
+        if one.at >= now - WEEKS and one.verdict in VOTES and shown.get("entry"):
+            voter = (str(shown.get("conversation", "")), one.who)  # a conversation has one vote, its last
+            about = (str(shown.get("question", "")), str(shown["entry"]))
+            votes.setdefault(about, {})[voter] = one.verdict == "right"
+    right = {question: entry for (question, entry), told in votes.items() if 2 * sum(told.values()) > len(told)}
     texts = dict.fromkeys(one.text for one in said)
     return [Asked(text, right.get(text, "")) for text in texts]
 
@@ -130,7 +140,11 @@ def replay(
         for one, was, now in lately
         if was and was != now and was != proposed.entry.id and one.question != own
     ]
-    judged = [Change(one.question, was, now) for one, was, now in lately if one.right and was == one.right != now]
+    judged = [
+        Change(one.question, was, now)
+        for one, was, now in lately
+        if was and was == one.right != now and one.question != own
+    ]
     answered = told(own)[1] == proposed.entry.id
     reasons = _reasons(answered, broken, taken, judged, sum(bool(was) for _, was, _ in lately))
     right = sum(was == one.right for one, was, _ in tested)
@@ -145,14 +159,14 @@ def _answer(known: Known, matches: Sequence[Match]) -> str:
 
 def _reasons(
     answered: bool, broken: Sequence[Change], taken: Sequence[Change], judged: Sequence[Change], before: int
-) -> list[str]:
-    found = []
+) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = []
     if not answered:
-        found.append("its own question is not answered by it: another entry is surer, or none is sure enough")
+        found.append(reason("own"))
     if broken:
-        found.append(f"{len(broken)} frozen questions lose their right answer, such as {broken[0].question!r}")
+        found.append(reason("frozen", count=len(broken), question=broken[0].question))
     if judged:
-        found.append(f"{len(judged)} answers that customers called right would change")
+        found.append(reason("right", count=len(judged)))
     if len(taken) > max(1, SHARE * before):
-        found.append(f"{len(taken)} of {before} answers of the last weeks would change")
+        found.append(reason("traffic", count=len(taken), of=before))
     return found

@@ -10,6 +10,7 @@ from typing import Any
 from nicegui import ui
 from sqlalchemy import Connection
 
+from metier.apps.support.learn.reasons import because
 from metier.serve.support.pages.frame import Screen
 from metier.store import knowledge
 from metier.store.knowledge import Candidate
@@ -74,6 +75,10 @@ class ReviewPage(Screen):
             ways = {id: self.say("merge_with", name=name, score=score) for id, (name, score) in near.items()}
             self.merge = self.choice(self.say("becomes"), {"": self.say("as_new"), **ways}, "")
             self.answer = self.area_field(self.say("right_answer"), one.answer)
+            intents = self.console.review.intents()
+            self.intent = self.choice(
+                self.say("intent"), {"": self.say("no_intent"), **{name: name for name in intents}}, ""
+            )
             self.report = ui.html("", sanitize=False).props('role="status"')
             with ui.element("div").classes("c-actions"):
                 self.button(self.say("try_out"), partial(self._try, one))
@@ -86,14 +91,20 @@ class ReviewPage(Screen):
     def _typed(self, one: Candidate) -> dict[str, str]:
         """How the entry would stand; an answer that nobody changed is not laid over the one that it is merged with."""
         typed, merge = (self.answer.value or "").strip(), self.merge.value or ""
-        return {"merge": merge, "answer": "" if merge and typed == one.answer.strip() else typed}
+        unchanged = merge and typed == one.answer.strip()
+        return {"merge": merge, "answer": "" if unchanged else typed, "intent": self.intent.value or ""}
+
+    def _because(self, report: Mapping[str, Any] | None) -> list[str]:
+        """The reasons of a report in the language of the page."""
+        return [because(one, self.language) for one in (report or {}).get("reasons", ())]
 
     async def _try(self, one: Candidate) -> None:
         review, typed = self.console.review, self._typed(one)
         found = await self.do(
-            "analyst", lambda hand: review.tried(review.proposed(one, **typed), one.question).kept(), ""
+            "analyst", lambda hand: review.tried(review.proposed(one, **typed), one.question).shown(), ""
         )
         if found:
+            found["reasons"] = self._because(found)
             self.report.set_content(str(self.draw("report.html.j2", report=found)))
 
     async def _promote(self, one: Candidate) -> None:
@@ -101,7 +112,7 @@ class ReviewPage(Screen):
         done = await self.do("analyst", lambda hand: review.promote(one.id, hand.who, **typed), "")
         if done:
             await self._open(None)
-            reasons = "; ".join((done.report or {}).get("reasons", ()))
+            reasons = " ".join(self._because(done.report))
             self.tell(self.say("promoted") if done.verdict == "promoted" else self.say("not_promoted", reasons=reasons))
 
     async def _refuse(self, one: Candidate) -> None:
@@ -117,7 +128,7 @@ class ReviewPage(Screen):
             asked = [knowledge.candidate_of(connection, id).question for id in one.candidates]
             rows.append({
                 "one": asdict(one), "question": " · ".join(asked),
-                "reasons": (one.report or {}).get("reasons", []) if one.verdict == "refused" else [],
+                "reasons": self._because(one.report) if one.verdict == "refused" else [],
             })  # fmt: skip
         return {"rows": rows}
 
