@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -100,7 +100,10 @@ def evaluate(
 
 
 @support.command()
-def chat(settings: Settings = DEFAULT) -> None:
+def chat(
+    settings: Settings = DEFAULT,
+    texts: Annotated[list[str] | None, typer.Argument(help="What is said, one after the other; none: asks.")] = None,
+) -> None:
     """Talk to the bot in the terminal; an empty line ends it."""
     from metier.apps.support import assemble
     from metier.apps.support.settings import SupportSettings
@@ -109,10 +112,12 @@ def chat(settings: Settings = DEFAULT) -> None:
     asked = SupportSettings.read(settings)
     with open_store(asked.store) as store:
         made = assemble.support(asked, store)
-        conversation, _ = made.open("terminal")
-        while text := typer.prompt("", default="", prompt_suffix="> ", show_default=False).strip():
-            _show(made.receive(conversation.id, text))
-        made.close()
+        try:
+            conversation, _ = made.open("terminal")
+            for text in _typed() if not texts else _shown(texts):
+                _show(made.receive(conversation.id, text))
+        finally:
+            made.close()
 
 
 @support.command()
@@ -308,12 +313,36 @@ def key(
         typer.echo(admitted.add_key(connection, name, role, time.time()))
 
 
+def _shown(texts: Iterable[str]) -> Iterator[str]:
+    """Texts, as if they were typed."""
+    for text in filter(str.strip, texts):
+        typer.echo(f"\n> {text}")
+        yield text
+
+
+def _typed() -> Iterator[str]:
+    """What is typed, or piped, until an empty line, the end of the input or Ctrl+C."""
+    seen = sys.stdin.isatty()
+    while True:
+        try:
+            text = typer.prompt("", default="", prompt_suffix="> ", show_default=False).strip()
+        except typer.Abort:
+            text = ""
+        if not text or not seen:
+            typer.echo(text)
+        if not text:
+            return
+        yield text
+
+
 def _show(exchange: Exchange) -> None:
+    """The replies, what they cite, their buttons; below them which tier answered, how surely, how fast."""
     for message in exchange.replies:
         typer.echo(message.text)
         reply = message.reply or {}
         for number, one in enumerate(reply.get("citations", ()), 1):
-            typer.echo(f"  [{number}] {one['title']}")
+            typer.echo(f"  [{number}] {one['title']}" + (f" ({one['link']})" if one.get("link") else ""))
         for button in reply.get("buttons", ()):
-            typer.echo(f"  ( {button['label']} )  {button['message']}")
+            said, label = button["message"], button["label"]
+            typer.echo(f"  ( {label} )" + (f"  type {said}" if said != label else ""))
         typer.echo(f"  {message.tier}, {reply.get('score', 1):.2f}, {1000 * reply.get('seconds', 0):.0f} ms", err=True)

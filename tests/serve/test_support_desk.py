@@ -12,7 +12,7 @@ from supported import PASSWORD, running
 from test_support_chat import events, named
 from websockets.exceptions import InvalidStatus
 
-from metier.serve.doors.door import COOKIE
+from metier.serve.support.office import Office
 from metier.store import audit, conversations
 
 
@@ -197,7 +197,7 @@ def test_another_site_can_do_nothing_with_a_cookie(site):
     home = {"Origin": site.url}
     found = site.client().post("/login", data={"name": "analyst-1", "password": PASSWORD}, headers=home)
     assert found.status_code == 303, found.text
-    cookie = {"Cookie": f"{COOKIE}={found.cookies[COOKIE]}"}
+    cookie = {"Cookie": f"{Office.cookie}={found.cookies[Office.cookie]}"}
     assert site.client().get("/v1/whoami", headers=cookie).json()["name"] == "analyst-1"
     evil = cookie | {"Origin": "https://evil.example"}
     assert site.client().post("/v1/desk/present", headers=evil).status_code == 403

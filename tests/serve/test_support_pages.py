@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import os
+import re
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -106,18 +108,87 @@ def test_what_a_person_answered_is_reviewed_and_answered_by_the_bot(browser, sit
             button(desk, "resolve").click()
             told(desk, "Resolved.")
             page.locator("li.system", has_text="This conversation is closed.").wait_for()
-            desk.get_by_role("link", name="Review").click()
-            desk.get_by_role("button", name=f"Look at: {unknown}").click()
-            assert desk.get_by_label("The answer").input_value() == answer
-            button(desk, "try_out").click()
-            desk.locator(".d-report", has_text="It may be promoted.").wait_for()
-            button(desk, "promote").click()
-            told(desk, "It is knowledge now.")
+            page.get_by_role("button", name="5 of 5").click()
+            page.locator("li.system", has_text="Thank you.").wait_for()
+        with logged_in(browser, site, "/review", who="admin-1") as reviewer:
+            reviewer.get_by_role("button", name=f"Look at: {unknown}").click()
+            assert reviewer.get_by_label("The answer").input_value() == answer
+            button(reviewer, "try_out").click()
+            reviewer.locator(".d-report", has_text="It may be promoted.").wait_for()
+            button(reviewer, "promote").click()
+            told(reviewer, "It is knowledge now.")
         page.get_by_role("button", name="New conversation").click()
         ask(page, unknown, answer)
         page.locator("li.bot", has_text=answer).wait_for()
     (done,) = stored(site, knowledge.promoted)
-    assert (done.verdict, done.by) == ("promoted", "analyst-1")
+    assert (done.verdict, done.by) == ("promoted", "admin-1")
+    assert 5 in [one.rating for one in stored(site, conversations.listing)]
+
+
+@pytest.mark.browser
+def test_the_desk_shows_who_waits_and_what_is_known(browser, site):
+    """With METIER_SCREENSHOT=docs/desk.png the picture of the README."""
+    asked = ("I have lost my card on the tram", "What does a transfer to Norway cost", "转账一直没有到账，怎么办？")
+    with ExitStack() as stack:
+        first, second, third = (stack.enter_context(customer(site, text))[0] for text in asked)
+        page = stack.enter_context(logged_in(browser, site, color_scheme="light"))
+        rows = page.locator(".d-row", has_text=re.compile("tram|Norway|转账"))
+        assert [words.split("\n")[0] for words in rows.all_inner_texts()] == list(asked), "who waits longest is first"
+        rows.first.click()
+        button(page, "take").click()
+        page.locator(".d-suggested li", has_text="I have lost my card").wait_for()
+        page.get_by_role("button", name=say("use_it", "en", title="I have lost my card")).click()
+        page.wait_for_function("document.querySelector('.d-composer textarea').value !== ''")
+        assert page.get_by_label(say("your_answer", "en")).input_value().startswith("Lock it in the app.")
+        if place := os.environ.get("METIER_SCREENSHOT"):
+            page.locator(".c-notice").evaluate("notice => notice.replaceChildren()")
+            page.screenshot(path=place, full_page=True)
+        for id in (first, second, third):
+            site.store.run(lambda connection, id=id: _resolved(connection, id))
+
+
+def _resolved(connection, id):
+    conversations.change(connection, conversations.get(connection, id), state="resolved", queued=None, agent=None)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("language", "width"), [("en", 1280), ("zh", 390)])
+def test_a_customer_is_erased_after_a_second_question(browser, site, language, width):
+    words = f"Nobody shall read this {width}"
+    with (
+        customer(site, words) as (id, _),
+        logged_in(browser, site, f"/?c={id}", who="admin-1", language=language, width=width) as page,
+    ):
+        page.locator(".d-said li.visitor", has_text=words).wait_for()
+        button(page, "erase", language).click()
+        asks = page.get_by_role("dialog")
+        asks.get_by_text(words).wait_for()
+        page.keyboard.press("Escape")
+        asks.wait_for(state="hidden")
+        assert stored(site, lambda connection: conversations.get(connection, id)).erased is None
+        button(page, "erase", language).click()
+        button(page, "erase_now", language).click()
+        told(page, say("erase_done", language))
+        page.locator(".d-head", has_text=say("erased", language)).wait_for()
+        assert words not in page.locator("body").inner_text()
+        assert button(page, "erase", language).count() == 0
+    assert stored(site, lambda connection: conversations.get(connection, id)).erased is not None
+    said = stored(site, lambda connection: conversations.transcript(connection, id))
+    assert {one.text for one in said} == {""}
+
+
+@pytest.mark.browser
+def test_an_admin_lets_somebody_in(browser, site):
+    with logged_in(browser, site, "/people", who="admin-1", width=390) as page:
+        page.get_by_label(say("name", "en"), exact=True).fill("cleo")
+        page.get_by_label(say("initial_password", "en")).fill(PASSWORD)
+        page.get_by_role("button", name=say("add_person", "en")).click()
+        told(page, say("done", "en"))
+        page.locator(".c-rows li", has_text="cleo").wait_for()
+        page.locator("table tr", has_text="cleo").first.wait_for()
+    with logged_in(browser, site, who="cleo") as page:
+        assert page.get_by_role("link", name=say("people", "en")).count() == 0
+        assert page.request.get(site.url + "/people").status == 403
 
 
 @pytest.mark.browser
@@ -193,6 +264,6 @@ def test_a_viewer_looks_and_changes_nothing(browser, site):
 
 def test_nobody_sees_a_page_without_a_session(site):
     with httpx.Client(base_url=site.url, trust_env=False) as client:
-        for path in ("/", "/knowledge", "/review", "/gaps", "/figures", "/try"):
+        for path in ("/", "/knowledge", "/review", "/gaps", "/figures", "/people", "/try"):
             found = client.get(path)
             assert (found.status_code, found.headers["location"].split("?")[0]) == (303, "/login")

@@ -40,6 +40,22 @@ def test_a_folder_to_begin_with_is_read_as_it_is(tmp_path):
     assert tomllib.loads((tmp_path / "plain" / "support.toml").read_text(encoding="utf-8"))["history"] == ""
 
 
+def test_a_talk_in_the_terminal_tells_tiers_and_sources(own, file):
+    asked = ("where can I see my account number", "for how long are recordings of telephone calls kept")
+    done = CliRunner().invoke(app, ["support", "chat", file, *asked])
+    assert done.exit_code == 0, done.output
+    for text in asked:
+        assert f"> {text}\n" in done.stdout
+    assert "  template, " in done.stderr
+    assert "  search, " in done.stderr
+    assert "90 days" in done.stdout
+    assert "(privacy.md)" in done.stdout
+    piped = CliRunner().invoke(app, ["support", "chat", file], input="hello\n")
+    assert piped.exit_code == 0, "the end of what is piped ends the talk"
+    assert "> hello\n" in piped.stdout
+    assert "  talk, 1.00" in piped.stderr
+
+
 def told(verdict: str, correction: str = "") -> Opinion:
     return Opinion(verdict, "visitor", correction)
 

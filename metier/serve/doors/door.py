@@ -24,6 +24,7 @@ from metier.store.audit import Entry
 from metier.store.store import Store
 
 COOKIE = "metier-session"
+"""Where an application says no other name; browsers send cookies to every port of a host."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 KEY = {"WWW-Authenticate": 'Bearer realm="metier"'}
 
@@ -53,10 +54,13 @@ class Door:
         store: an open store.
         settings: of the service.
         clock: seconds since 1970.
+        cookie: the name of what a browser shows.
     """
 
-    def __init__(self, store: Store, settings: ServiceSettings, clock: Callable[[], float] = time.time) -> None:
-        self.store, self.settings, self.clock = store, settings, clock
+    def __init__(
+        self, store: Store, settings: ServiceSettings, clock: Callable[[], float] = time.time, cookie: str = COOKIE
+    ) -> None:
+        self.store, self.settings, self.clock, self.cookie = store, settings, clock, cookie
         self.setup_code = secrets.token_urlsafe(16)
         """What who opens the service for the first time has to show; it is told to who started it, and nobody else."""
         self._noted: dict[tuple[str, ...], float] = {}
@@ -76,7 +80,7 @@ class Door:
                 what = "fail to sign on" if found is None else "sign on"
                 self._note(Entry(name[:200], what, self.clock(), "person", name[:200]), self.address(asked))
                 return found
-        token = asked.cookies.get(COOKIE, "")
+        token = asked.cookies.get(self.cookie, "")
         return self._session(token) if token else None
 
     def again(self, caller: Caller) -> Caller | None:

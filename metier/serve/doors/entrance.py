@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from metier.errors import DataError
-from metier.serve.doors.door import COOKIE, require_same_origin
+from metier.serve.doors.door import require_same_origin
 from metier.serve.doors.drawing import draw_door
 from metier.serve.doors.house import House
 from metier.serve.doors.phrases import language_of
@@ -48,7 +48,7 @@ def log_out(at: At, request: Request) -> Response:
     if caller is not None and caller.kind == "session":
         at.door.log_out(caller, at.door.address(request))
     answer = RedirectResponse("/login", 303)
-    answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict", secure=at.settings.https)
+    answer.delete_cookie(at.door.cookie, path="/", httponly=True, samesite="strict", secure=at.settings.https)
     return answer
 
 
@@ -78,8 +78,8 @@ def set_up(
 def _opened(at: House, token: str, place: str) -> Response:
     answer = RedirectResponse(place, 303)
     answer.set_cookie(
-        COOKIE, token, max_age=int(at.settings.session_hours * 3600), path="/", httponly=True, samesite="strict",
-        secure=at.settings.https,
+        at.door.cookie, token, max_age=int(at.settings.session_hours * 3600), path="/", httponly=True,
+        samesite="strict", secure=at.settings.https,
     )  # fmt: skip
     return answer
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from metier.serve.doors.door import Caller, Door
+from metier.serve.doors.door import COOKIE, Caller, Door
 from metier.serve.doors.hand import Hand
 from metier.serve.doors.settings import ServiceSettings
 from metier.store.store import Store
@@ -26,10 +26,12 @@ class House:
 
     lead = ("Opinion monitoring", "舆情监测")
     """What stands above the form of the log-in, in English and Chinese."""
+    cookie = COOKIE
+    """Of the session; applications on one host differ in it, so that one logs nobody out of the other."""
 
     def __init__(self, store: Store, settings: ServiceSettings, clock: Callable[[], float] = time.time) -> None:
         self.store, self.settings, self.clock = store, settings, clock
-        self.door = Door(store, settings, clock)
+        self.door = Door(store, settings, clock, self.cookie)
         self.gate: Gate | None = None
 
     def hand(self, caller: Caller) -> Hand:

@@ -1,4 +1,4 @@
-"""What the door says, in English and Chinese."""
+"""What the door and the page of those who may come in say, in English and Chinese."""
 
 from __future__ import annotations
 
@@ -21,6 +21,26 @@ DOOR: dict[str, tuple[str, str]] = {
         "Nobody may come in yet: open the link that the start of the service printed.",
         "尚无用户：请打开服务启动时显示的链接。",
     ),
+    # who may come in
+    "people": ("People", "用户"),
+    "viewer": ("viewer", "查看者"),
+    "analyst": ("analyst", "分析员"),
+    "admin": ("admin", "管理员"),
+    "add_person": ("Let somebody in", "添加用户"),
+    "role": ("Role", "角色"),
+    "initial_password": ("First password", "初始密码"),
+    "sso_hint": ("Empty: single sign-on alone.", "留空：仅限单点登录。"),
+    "active": ("may come in", "可登录"),
+    "inactive": ("may not come in", "不可登录"),
+    "let_out": ("Shut out {name}", "停用 {name}"),
+    "let_in": ("Let in {name}", "启用 {name}"),
+    "role_of": ("Role of {name}", "{name} 的角色"),
+    "keys": ("Keys of programs", "程序密钥"),
+    "add_key": ("New key", "新建密钥"),
+    "key_name": ("Name of the program", "程序名称"),
+    "key_once": ("The key is shown once: {key}", "密钥仅显示一次：{key}"),
+    "revoke": ("Revoke {name}", "吊销 {name}"),
+    "audit": ("Who did what", "操作日志"),
 }
 
 

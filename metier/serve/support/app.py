@@ -31,7 +31,7 @@ from metier.store.store import Store
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
-PAGES = frozenset({"/", "/knowledge", "/review", "/gaps", "/figures"})
+PAGES = frozenset({"/", "/knowledge", "/review", "/gaps", "/figures", "/people"})
 ABOUT = "Customer service: questions in, cited answers out, people where nobody else knows. Times are seconds, UTC."
 CHAT, WIDGET = "/v1/chat/", "/widget.js"
 ALLOWED = {

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from metier.apps.support.support import Missing
 from metier.serve.doors.door import Caller
 from metier.serve.doors.routes import Admin, Analyst, BoundedRoute, Viewer
 from metier.serve.doors.schema import Moment, Number
@@ -17,7 +16,7 @@ from metier.serve.problems import Problem
 from metier.serve.support import canned, suggestions, verdicts, views
 from metier.serve.support.office import PAGE, At, Office
 from metier.serve.support.schema import AgentAct, Canned, Said, Verdict
-from metier.store import conversations, customers, service_figures
+from metier.store import conversations, service_figures
 from metier.store.conversations import STATES, Conversation
 
 DAY = 86_400.0
@@ -139,22 +138,8 @@ def remove_reply(at: At, caller: Analyst, id: str) -> None:
 # -- erasing ---------------------------------------------------------------------------------------------------------
 @router.post("/conversations/{id}/erase", summary="Erase all that this conversation's customer said, for good")
 def erase(at: At, caller: Admin, id: str) -> dict[str, Any]:
-    found = at.support.get(id)
-    if found.erased is not None:
-        raise Missing("There is no such conversation.", expected="one that was not erased")
-    ids = _of_customer(at, found)
-    done = customers.erase_customer(at.store, ids, who=caller.name, now=at.clock())
-    for one in ids:
-        at.support.originals.forget(one)
-        at.hub.changed(one)
+    done = at.erase(id, caller.name)
     return {"erasure": done.id, "conversations": done.conversations, "messages": done.messages}
-
-
-def _of_customer(at: Office, found: Conversation) -> list[str]:
-    """The conversations of a customer: with a token there is one, a channel's customer may have several."""
-    with at.store.read() as connection:
-        own = conversations.listing(connection, visitor=found.visitor, limit=10_000) if found.visitor else []
-    return list(dict.fromkeys([found.id, *(one.id for one in own)]))
 
 
 def _row(at: Office, found: Conversation) -> dict[str, Any]:

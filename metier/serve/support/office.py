@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 from metier.apps.support.conversation import Act
 from metier.apps.support.learn.review import Review
 from metier.apps.support.settings import SupportSettings
-from metier.apps.support.support import Exchange, Support
+from metier.apps.support.support import Exchange, Missing, Support
 from metier.serve.doors.house import House
 from metier.serve.problems import Problem
 from metier.serve.support import views
@@ -23,8 +23,9 @@ from metier.serve.support.learning import learn
 from metier.serve.support.pool import Pool
 from metier.serve.support.rates import Rates, network
 from metier.serve.support.settings import ServiceSettings
-from metier.store import conversations
+from metier.store import conversations, customers
 from metier.store.conversations import Conversation, Message
+from metier.store.customers import ErasedCustomer
 from metier.store.store import Store
 from metier.types import new_id
 
@@ -46,6 +47,7 @@ class Office(House):
     """
 
     lead = ("Customer service", "客户服务")
+    cookie = "metier-support-session"
 
     def __init__(
         self, support: Support, store: Store, asked: SupportSettings, settings: ServiceSettings, hub: Hub,
@@ -108,6 +110,24 @@ class Office(House):
         if what == "resolve":
             learn(self.review, id)
         self.hub.changed(id)
+        return done
+
+    def of_customer(self, found: Conversation) -> list[str]:
+        """The conversations of a customer: with a token there is one, a channel's customer may have several."""
+        with self.store.read() as connection:
+            own = conversations.listing(connection, visitor=found.visitor, limit=10_000) if found.visitor else []
+        return list(dict.fromkeys([found.id, *(one.id for one in own)]))
+
+    def erase(self, id: str, who: str) -> ErasedCustomer:
+        """Erases all that the customer of a conversation said. Raises `Missing` where there is none any more."""
+        found = self.support.get(id)
+        if found.erased is not None:
+            raise Missing("There is no such conversation.", expected="one that was not erased")
+        ids = self.of_customer(found)
+        done = customers.erase_customer(self.store, ids, who=who, now=self.clock())
+        for one in ids:
+            self.support.originals.forget(one)
+            self.hub.changed(one)
         return done
 
     def sweep(self) -> None:

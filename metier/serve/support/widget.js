@@ -13,6 +13,7 @@
       good: "This helped", bad: "This did not help", thanks: "Thank you.",
       right: "What would have been right? (optional)", new: "New message", fresh: "New conversation",
       slow: "Too many messages; please wait a moment.", waiting: "Waiting for a person. Place in the queue: ",
+      leave: "Do not wait", types: " is typing …", rate: "How was it?", of: " of 5",
     },
     zh: {
       open: "打开对话", close: "关闭对话", title: "有问题？", write: "请输入消息", send: "发送",
@@ -21,6 +22,7 @@
       good: "有帮助", bad: "没有帮助", thanks: "谢谢。",
       right: "正确的回答是什么？（可不填）", new: "新消息", fresh: "新对话",
       slow: "消息过于频繁，请稍候。", waiting: "正在等待人工，排队位置：",
+      leave: "不再等待", types: "正在输入……", rate: "您对本次服务满意吗？", of: " 分（满分 5 分）",
     },
   };
   const SHEET = `
@@ -54,6 +56,8 @@
     li.unsent { opacity: .65; }
     .who { display: block; font-size: .8em; color: var(--quiet); }
     .row { display: flex; flex-wrap: wrap; gap: 6px; margin-top: 8px; white-space: normal; }
+    .state button { font-size: 1em; min-height: 30px; padding: 2px 10px; }
+    li.system .row { justify-content: center; }
     .row input { flex: 1; min-width: 0; font: inherit; font-size: .93em; color: inherit; background: var(--paper);
       border: 1px solid var(--line); border-radius: 12px; padding: 4px 12px; }
     .row button { font-size: .93em; min-height: 34px; padding: 4px 12px; text-align: start; border-radius: 12px; }
@@ -149,22 +153,22 @@
 
     // -- what is kept in the browser: the conversation's id and token, nothing that was said
     restore() {
-      try { Object.assign(this, JSON.parse(localStorage.getItem(this.place) || "{}")); } catch { /* a private window */ }
+      try { Object.assign(this, JSON.parse(localStorage.getItem(this.kept) || "{}")); } catch { /* a private window */ }
     }
 
-    get place() { return `metier-chat ${this.home}`; }
+    get kept() { return `metier-chat ${this.home}`; }
 
     keep() {
-      try { localStorage.setItem(this.place, JSON.stringify({ talk: this.talk, token: this.token })); } catch { /* likewise */ }
+      try { localStorage.setItem(this.kept, JSON.stringify({ talk: this.talk, token: this.token })); } catch { /* likewise */ }
     }
 
     begin() {
       this.socket?.close();
-      Object.assign(this, { talk: "", token: "", last: 0, unsent: [] });
+      Object.assign(this, { talk: "", token: "", last: 0, unsent: [], position: 0 });
       this.shown.clear();
       this.log.replaceChildren();
       this.state.textContent = "";
-      try { localStorage.removeItem(this.place); } catch { /* likewise */ }
+      try { localStorage.removeItem(this.kept); } catch { /* likewise */ }
       this.field.focus();
     }
 
@@ -213,7 +217,7 @@
           this.unsent.shift();
           one.node.classList.remove("unsent");
           this.shown.set(found.message.number, one.node);
-          this.state.textContent = "";
+          this.place();
           for (const reply of found.replies) this.show(reply);
         } catch (error) {
           if (error.status === 404) { this.begin(); continue; }
@@ -259,9 +263,27 @@
 
     heard(event) {
       if (event.event === "message" || event.event === "reply") this.show(event.message);
+      if (event.event === "typing") this.typing(event.name);
       if (event.event === "state") {
-        this.state.textContent = event.position ? `${this.words.waiting}${event.position}` : "";
+        this.place(event.position);
+        if (event.state === "resolved") this.rate();
       }
+    }
+
+    place(position = this.position || 0) {
+      this.position = position;
+      this.state.replaceChildren(...(position ? [`${this.words.waiting}${position} `,
+        make("button", { type: "button", text: this.words.leave, onclick: () => this.leave() })] : []));
+    }
+
+    async leave() {
+      try { await this.ask(`/${this.talk}/acts`, { act: "leave" }); } catch (error) { this.state.textContent = error.message; }
+    }
+
+    typing(name) {
+      this.state.textContent = `${name}${this.words.types}`;
+      clearTimeout(this.pausing);
+      this.pausing = setTimeout(() => { if (this.state.textContent.endsWith(this.words.types)) this.place(); }, 5000);
     }
 
     // -- showing: every text is text; nothing that anybody wrote becomes markup
@@ -282,6 +304,7 @@
       if (message.author === "visitor" && this.unsent.some((one) => one.id === message.id)) return;
       if (message.author === "visitor" && message.text.startsWith("/")) return;
       const node = this.line(message);
+      if (message.author === "agent") this.place();
       this.shown.set(message.number, node);
       const reply = message.reply || {};
       if (reply.citations?.length) node.append(this.sources(reply.citations));
@@ -296,6 +319,25 @@
       return make("details", {}, make("summary", { text: `${this.words.sources} (${citations.length})` }),
         ...citations.flatMap((one, at) => [make("p", { text: `[${at + 1}] ${one.title}${one.page ? `, ${one.page}` : ""}` }),
           make("blockquote", { text: one.quote })]));
+    }
+
+    // -- how it was: once a conversation with a person is over
+    async rate() {
+      const talk = this.talk;
+      if (this.rated === talk) return;
+      this.rated = talk;
+      const found = await this.ask(`/${talk}`).catch(() => ({ rating: 1 }));
+      if (found.rating || talk !== this.talk) return;
+      const row = make("div", { class: "row", role: "group", "aria-label": this.words.rate });
+      const say = async (rating) => {
+        try {
+          await this.ask(`/${talk}/rating`, { rating });
+          row.replaceChildren(make("span", { text: this.words.thanks }));
+        } catch (error) { this.state.textContent = error.message; }
+      };
+      row.append(...[1, 2, 3, 4, 5].map((one) => make("button", { type: "button", text: `${one} ★`,
+        "aria-label": `${one}${this.words.of}`, onclick: () => say(one) })));
+      this.line({ author: "system", text: this.words.rate }).append(row);
     }
 
     thumbs(message) {

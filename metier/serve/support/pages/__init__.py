@@ -1,5 +1,5 @@
 """The pages of customer service, in NiceGUI: the desk of those who answer, the knowledge and what waits to join it,
-figures."""
+figures, who may come in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from metier.serve.doors.screen import register
 from metier.serve.mounting import mount
-from metier.serve.support.pages import desk, figures, gaps, knowledge, review
+from metier.serve.support.pages import desk, figures, gaps, knowledge, people, review
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -20,6 +20,7 @@ PAGES = {
     "/review": review.ReviewPage,
     "/gaps": gaps.GapsPage,
     "/figures": figures.FiguresPage,
+    "/people": people.People,
 }
 
 

@@ -19,6 +19,7 @@ from metier.serve.support import views
 from metier.serve.support.drawing import waited
 from metier.serve.support.hub import Note
 from metier.serve.support.pages.composer import Composer
+from metier.serve.support.pages.erasing import Erasing
 from metier.serve.support.pages.frame import Screen
 from metier.store import conversations
 from metier.store.conversations import Conversation
@@ -58,6 +59,7 @@ class Desk(Screen):
                 self.part("transcript.html.j2", self._said, tag="div", classes="d-log").props('tabindex="0"')
                 self.typing = ui.label("").classes("d-typing").props('role="status"')
                 self.composer = Composer(self)
+        self.erasing = Erasing(self)
         self._choose_class()
         listening = background_tasks.create(self._listen(), name="desk")
         self.client.on_delete(lambda: listening.cancel())
@@ -147,6 +149,7 @@ class Desk(Screen):
                     self.button(self.say(what), partial(self._act, what), main=what == "take")
             if self.may("admin"):
                 self.button(self.say("mask" if found["plain"] else "unmask"), self._unmask)
+                self.button(self.say("erase"), self.erasing.ask)
 
     def _said(self, connection: Connection) -> dict[str, Any]:
         found = conversations.latest(connection, self.chosen, SAID) if self.chosen else []

@@ -27,7 +27,8 @@ class Screen(screen.Screen):
     title = "desk"
     menu = (
         ("/", "desk", "viewer"), ("/knowledge", "knowledge", "viewer"), ("/review", "review", "analyst"),
-        ("/gaps", "gaps", "viewer"), ("/figures", "figures", "viewer"), ("/try", "try", "viewer"),
+        ("/gaps", "gaps", "viewer"), ("/figures", "figures", "viewer"), ("/people", "people", "admin"),
+        ("/try", "try", "viewer"),
     )  # fmt: skip
 
     def __init__(self, console: Office, caller: Caller, request: Request) -> None:
