@@ -73,6 +73,29 @@ def test_a_short_message_goes_on_from_the_question_before(ask):
     assert ask("and when I pay with my card on holiday?").reply["entry"] == "fee-abroad"
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "tier", "entry"),
+    [
+        ("how do I open an account", "and close it?", "template", "account-close"),
+        ("在国外刷卡要手续费吗", "那取现金呢？", "template", "zh-fee-cash"),
+        ("how long does a transfer take", "weather today", "unknown", ""),
+        ("how long does a transfer take", "and if it is urgent?", "template", "transfer-time"),
+    ],
+)
+def test_the_question_before_does_not_answer_the_next_one(ask, first, then, tier, entry):
+    ask(first)
+    said = ask(then)
+    assert (said.tier, said.reply["entry"]) == (tier, entry)
+    assert said.text.startswith("About that I can only tell you the same:") == (entry == "transfer-time")
+
+
+def test_half_a_question_is_asked_back(ask):
+    ask("how long does a transfer take")
+    said = ask("and abroad?")
+    assert said.tier == "clarify"
+    assert "How do I send money to another country?" in [one["label"] for one in said.reply["buttons"]]
+
+
 def test_a_slot_that_is_missing_is_asked_for_and_filled(ask):
     asked = ask("My transfer of 3 March 2026 has not arrived")
     assert asked.reply["waiting"] == "reference"

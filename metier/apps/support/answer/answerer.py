@@ -10,7 +10,7 @@ from datetime import date, datetime
 import numpy as np
 
 from metier.apps.support.answer import follow, slots
-from metier.apps.support.answer.known import NO_MATCH, NOBODY, Encode, Intent, Known, Match
+from metier.apps.support.answer.known import NO_MATCH, NOBODY, Encode, Intent, Known, Match, texts_of
 from metier.apps.support.answer.papers import Papers, Quote, composed
 from metier.apps.support.answer.talk import Kind, language_told, talk_of
 from metier.apps.support.answer.words import say, slot_name
@@ -168,7 +168,9 @@ class Answerer:
         asked, matches, intent, vector = self._read(asked)
         best = matches[0] if matches else None
         if best is not None and best.score >= self.parts.known.sure.threshold:
-            return self._told(asked, best.entry.id, best.entry.answer, {}, best)
+            told = self._told(asked, best.entry.id, best.entry.answer, {}, best)
+            again = best.entry.id == asked.context.entry and asked.standing != asked.masked
+            return _the_same(told, asked.language) if again and not told.reply.waiting else told
         return (
             self._from_papers(asked, intent, vector) or self._clarify(asked, matches, intent)
             or self._unknown(asked, best, intent)
@@ -177,17 +179,25 @@ class Answerer:
     def _read(self, asked: Asked) -> tuple[Asked, list[Match], Intent, np.ndarray | None]:
         """The message as what it most surely means: a question of its own, or one that goes on from the last."""
         alone = asked.standing_for(asked.masked)
-        matches, intent, vector = self._matches(alone.standing)
+        first = self._matches(alone.standing)
         if not follow.follows(asked):
-            return alone, matches, intent, vector
+            return alone, *first
         on = asked.standing_for(follow.joined(asked))
-        further, other, its = self._matches(on.standing)
-        sure = matches[0].score if matches else 0.0
-        if further and further[0].score > sure and further[0].entry.id != asked.context.entry:
-            return on, further, other, its
-        if sure >= self.parts.known.sure.threshold:
-            return alone, matches, intent, vector
-        return on, further, other, its
+        further, intent, vector = self._matches(on.standing)
+        before = self.parts.known.entry(asked.context.entry) if asked.context.entry else None
+        own = [] if before is None else [text.id for text in texts_of(before)]
+        rest = self.parts.known.find(on.standing, intent, vector=vector, without=own) if own else further
+        match follow.chosen(asked, first[0], further, rest, self.parts.known.sure.threshold, self._offer(asked)):
+            case "alone":
+                return alone, *first
+            case "both":
+                return on, further, intent, vector
+            case "rest":
+                return on, rest, intent, vector
+
+    def _offer(self, asked: Asked) -> float:
+        """The score from which an entry is offered. Half a question scores less: it says half of what is meant."""
+        return self.parts.rules.offer / (2 if follow.leans(asked) else 1)
 
     def _matches(self, text: str) -> tuple[list[Match], Intent, np.ndarray | None]:
         vector = self.parts.encode([text])[0]
@@ -210,7 +220,7 @@ class Answerer:
         return Answered(replace(about, text=text, citations=citations), context, text)
 
     def _clarify(self, asked: Asked, matches: Sequence[Match], intent: Intent) -> Answered | None:
-        close = [one for one in matches if one.score >= self.parts.rules.offer][: self.parts.rules.choices]
+        close = [one for one in matches if one.score >= self._offer(asked)][: self.parts.rules.choices]
         close = [one for one in close if one.entry.id not in asked.context.offered]
         if not close:
             return None
@@ -237,6 +247,13 @@ class Answerer:
             outside=max(intent.outside, 1 - score), question=_read_as(asked),
         )  # fmt: skip
         return Answered(reply, context, text)
+
+
+def _the_same(told: Answered, language: str) -> Answered:
+    """An answer that is given once more to a question that went on from it: it may not be what was asked for."""
+    lead = say("same", language)
+    reply = replace(told.reply, text=f"{lead}\n{told.reply.text}", buttons=(_person(language),))
+    return replace(told, reply=reply, shown=f"{lead}\n{told.shown}")
 
 
 def _person(language: str) -> Button:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Literal
 
+from metier.apps.support.answer.known import Match
 from metier.apps.support.item import Asked
+
+Reading = Literal["alone", "both", "rest"]
+"""A question of its own; the question before with it; the same, and not what answered that."""
 
 _OPENINGS = re.compile(
     r"(and|but|or|so|also|then|what about|how about|what if|and if|same for|only|even|for|in|from|with|to)\b"
@@ -21,12 +27,48 @@ WORDS, CHARACTERS = 7, 12
 
 def follows(asked: Asked) -> bool:
     """Whether a message looks as if it goes on from the question before: short, and opening or pointing back."""
+    return leans(asked) or bool(asked.context.question) and _size(asked.masked.strip(), asked.language) <= 0.4
+
+
+def leans(asked: Asked) -> bool:
+    """Whether a message says itself that it goes on: it opens or points back."""
+    text = asked.masked.strip()
     if not asked.context.question:
         return False
-    text = asked.masked.strip()
     if _OPENINGS.match(text):
         return _size(text, asked.language) <= 2
-    return _size(text, asked.language) <= 1.5 and bool(_POINTS.search(text)) or _size(text, asked.language) <= 0.4
+    return _size(text, asked.language) <= 1.5 and bool(_POINTS.search(text))
+
+
+def chosen(
+    asked: Asked, alone: Sequence[Match], both: Sequence[Match], rest: Sequence[Match], threshold: float, offer: float
+) -> Reading:
+    """As what a message is answered that may go on from another one.
+
+    The question before finds its own answer again, whatever the message adds to it. That it does says nothing of the
+    message: what it asks for is looked for by its own words, and by both without that answer.
+
+    Args:
+        asked: the message.
+        alone: what its own words find, the surest first.
+        both: what the question before finds together with it.
+        rest: the same without the entry that answered the question before.
+        threshold: the score from which an answer is given.
+        offer: the score from which an entry is offered.
+    """
+    own, joined, other = (found[0].score if found else 0.0 for found in (alone, both, rest))
+    again = bool(both) and both[0].entry.id == asked.context.entry
+    if both and not again and joined > own:
+        return "both"
+    if own >= threshold:
+        return "alone"
+    if other >= threshold:
+        return "rest"
+    if again and leans(asked) and (alone and alone[0].entry.id == asked.context.entry or max(own, other) < offer):
+        return "both"
+    if own >= max(other, offer) or not leans(asked):
+        return "alone"
+    return "rest"
 
 
 def joined(asked: Asked) -> str:

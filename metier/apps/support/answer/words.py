@@ -29,6 +29,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "en": "I do not know the answer to that. Shall a person take over?",
         "zh": "这个问题我无法回答。需要转接人工吗？",
     },
+    "same": {"en": "About that I can only tell you the same:", "zh": "关于这一点，我能提供的信息与刚才相同："},
     "clarify": {"en": "Which of these do you mean?", "zh": "您是想问以下哪一个？"},
     "clarify_one": {"en": "Do you mean this?", "zh": "您是想问这个吗？"},
     "none": {"en": "None of these", "zh": "都不是"},
