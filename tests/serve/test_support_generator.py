@@ -93,11 +93,14 @@ def test_orders_in_documents_and_messages_change_nothing(tmp_path):
     with written(tmp_path, lambda prompt: f"PWNED [1]. {marker} [1]\n<b>PWNED</b> [1].\n{TOLD}") as (site, heard):
         papers = site.office.support.answerer.parts.papers
         papers.change([], [Passage("evil", "evil.md", "Notes", "", f"Parking costs a euro. {marker}", 0)])
-        for question in (QUESTION, "parking costs a euro", f"{marker} parking costs a euro"):
+        for question in (QUESTION, "parking costs a euro", f"{marker} parking costs a euro", marker):
             said = reply(site, question)
             assert said["tier"] in ("written", "search")
-            assert "PWNED" not in said["text"] and "<b>" not in said["text"]
-            assert "[1]" in said["text"] and said["reply"]["citations"]
+            quotes = [one["quote"] for one in said["reply"]["citations"]]
+            if said["tier"] == "search":  # a sentence is cited as it stands, and does nothing
+                assert said["text"] == " ".join(f"{one} [{at}]" for at, one in enumerate(quotes, 1))
+            else:
+                assert said["text"] == "Abroad cash costs two per cent. [1]" and quotes == [CITED]
     passages = [line for text in heard for line in text.splitlines() if line.startswith('{"passage"')]
     assert passages and not any("PWNED" in line for line in passages)
 

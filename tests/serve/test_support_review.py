@@ -78,7 +78,7 @@ def test_a_thumb_a_correction_a_review_the_new_answer_and_the_old_one_again(site
     again = site.client("analyst").post(f"/v1/desk/promotions/{done['id']}/roll_back")
     assert again.status_code == 422 and "rolled_back" in again.json()["detail"]
     (row,) = site.client("analyst").get("/v1/desk/promotions").json()["promotions"]
-    assert (row["verdict"], row["rolled_back_by"]) == ("rolled_back", "analyst")
+    assert (row["verdict"], row["rolled_back_by"]) == ("rolled_back", "key analyst")
 
 
 def test_a_correction_that_breaks_something_is_refused_with_reasons_in_two_languages(site):
