@@ -203,20 +203,27 @@ class Index:
             vector = self._encode([text])[0]
         asked = vector if np.any(vector) else None
         wanted = Wanted(None if groups is None else frozenset(groups), frozenset(without))
-        depth = max(self.ranking.depth, limit)
+        depth, most = max(self.ranking.depth, limit), limit if self.ranking.rerank is None else 4 * limit
         while True:
-            found, all_seen = self._candidates(text, asked, wanted, depth)
+            found, all_seen = self._candidates(text, asked, wanted, depth, most)
             if all_seen or len(found) >= limit:
                 break
             depth *= 4  # many texts of few groups
-        return self._looked_again(text, found[: 4 * limit])[:limit]
+        return self._looked_again(text, found)[:limit]
 
-    def _candidates(self, text: str, vector: np.ndarray | None, wanted: Wanted, depth: int) -> tuple[list[Hit], bool]:
-        """The best texts of both searches, one a group, and whether there are no more."""
+    def _candidates(
+        self, text: str, vector: np.ndarray | None, wanted: Wanted, depth: int, most: int
+    ) -> tuple[list[Hit], bool]:
+        """Up to `most` of the best texts of both searches, one a group, and whether there are no more."""
+        asked, best, fresh = query(text), 0.0, list[Entry]()
+        words = cosines = np.zeros(0, dtype=np.float32)
         with self._lock:  # one moment for all; what lies on disk does not change and is searched outside
-            base, alive, overlay = self._stored, self._alive, self._overlay
-            asked, best = spelled(query(text), base.lexical, overlay.lexical)
-            fresh, words, cosines = overlay.scored(asked, vector, wanted)
+            base, alive, overlay, changed = self._stored, self._alive, self._overlay, bool(self._overlay.end)
+            if changed:
+                asked, best = spelled(asked, base.lexical, overlay.lexical)
+                fresh, words, cosines = overlay.scored(asked, vector, wanted)
+        if not changed:
+            asked, best = spelled(asked, base.lexical)
         mask = alive if wanted.groups is None else alive & base.in_groups(wanted.groups)
         if hidden := [row for row in map(base.row, wanted.without) if row is not None]:
             mask = mask.copy()
@@ -232,7 +239,8 @@ class Index:
         known = np.zeros(len(rows), dtype=np.float32) if vector is None else base.dense.at(rows, vector)
         cosines = np.concatenate([known, cosines])
         entries = _Entries(base, rows, fresh)
-        return _hits(entries, words, best, None if vector is None else cosines, self.ranking.share), not more
+        own = None if vector is None else cosines
+        return _hits(entries, words, own, fused(words, best, own, self.ranking.share), most), not more
 
     def _looked_again(self, text: str, found: list[Hit]) -> list[Hit]:
         """The same by their new scores, where there is a second look."""
@@ -317,15 +325,16 @@ class _Entries:
         return self.base.entry(self.rows[at]) if at < len(self.rows) else self.fresh[at - len(self.rows)]
 
 
-def _hits(entries: _Entries, words: np.ndarray, best: float, cosines: np.ndarray | None, share: float) -> list[Hit]:
-    """Candidates that have anything in common with the query, best first, one a group."""
-    score = fused(words, best, cosines, share)
+def _hits(entries: _Entries, words: np.ndarray, cosines: np.ndarray | None, score: np.ndarray, most: int) -> list[Hit]:
+    """Up to `most` candidates that have anything in common with the query, best first, one a group."""
     cosines = np.zeros(len(words), dtype=np.float32) if cosines is None else cosines
     lexical, dense = _ranks(words), _ranks(cosines)
     found: dict[str, Hit] = {}
     for at in np.argsort(-score, kind="stable").tolist():
+        if len(found) == most or score[at] <= 0:
+            break
         group = entries.group(at)
-        if score[at] > 0 and group not in found:
+        if group not in found:
             entry, ranks = entries[at], (int(lexical[at]), int(dense[at]))
             found[group] = Hit(
                 entry.id, group, float(score[at]), float(words[at]), float(cosines[at]), ranks, entry.text

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from metier.search.dense import mapped
 from metier.search.words import key, keys, slips, terms
 
 K1, B = 1.2, 0.75
@@ -56,7 +57,7 @@ class Lexical:
     """
 
     def __init__(self, folder: Path) -> None:
-        arrays = [np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in FILES]
+        arrays = [mapped(folder / name) for name in FILES]
         self.terms, self.starts, self.rows, self.weights, self.slips, self.slipped, self.lengths = arrays
         self.n = len(self.lengths)
         self.mean = float(self.lengths.mean(dtype=np.float64)) if self.n else 1.0

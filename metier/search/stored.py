@@ -20,6 +20,7 @@ import numpy as np
 from metier import run as folders
 from metier.errors import StoreError
 from metier.search import dense, lexical
+from metier.search.dense import mapped
 from metier.search.words import key, keys
 
 FORMAT = 1
@@ -54,16 +55,17 @@ class Strings:
     """Many strings in one memory-mapped file, with an array of where each ends."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.ends = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        self.ends = mapped(folder / f"{name}.npy")
         file = folder / f"{name}.bin"
-        self.bytes = np.memmap(file, dtype=np.uint8, mode="r") if file.stat().st_size else np.zeros(0, dtype=np.uint8)
+        full = file.stat().st_size > 0
+        self.bytes = np.asarray(np.memmap(file, dtype=np.uint8, mode="r")) if full else np.zeros(0, dtype=np.uint8)
 
     def __len__(self) -> int:
         return len(self.ends)
 
     def __getitem__(self, at: int) -> str:
         start = int(self.ends[at - 1]) if at else 0
-        return bytes(self.bytes[start : int(self.ends[at])]).decode("utf-8", "surrogatepass")
+        return self.bytes[start : int(self.ends[at])].tobytes().decode("utf-8", "surrogatepass")
 
     @staticmethod
     def write(folder: Path, name: str, values: Iterable[str]) -> None:
@@ -94,7 +96,7 @@ class Stored:
             )
             names = ("id_keys", "id_rows", "group_of", "group_keys")
             self.id_keys, self.id_rows, self.group_of, self.group_keys = (
-                np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names
+                mapped(folder / f"{name}.npy") for name in names
             )
         except (OSError, ValueError, EOFError) as error:
             raise StoreError(f"The index {folder.parent} cannot be read: {error}.", hint=HINT) from None

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -100,7 +101,7 @@ class Proposed:
 
     def nearest(self, vector: np.ndarray, text: str) -> tuple[str, float]:
         """The question of it that is nearest to a message, and their cosine; where there is none, by their terms."""
-        own = set(terms(text))
+        own = frozenset(terms(text))
         pairs = zip(self.texts, (self.vectors @ vector).tolist(), strict=True)
         return max(pairs, key=lambda one: (one[1], _shared(own, one[0])))
 
@@ -198,7 +199,7 @@ def features(
         intents: of each match the probability of its intent; empty: there are none.
         outside: the probability that the message lies outside of what is known.
     """
-    own = set(terms(text))
+    own = frozenset(terms(text))
     shared = [_shared(own, words) for words, _ in found]
     cosines = [cosine for _, cosine in found]
     if not any(cosines):
@@ -216,8 +217,14 @@ def _leads(values: Sequence[float]) -> list[float]:
     return [value - max((*values[:at], *values[at + 1 :]), default=0.0) for at, value in enumerate(values)]
 
 
-def _shared(own: set[str], question: str) -> tuple[float, float, float]:
+@lru_cache(maxsize=8_192)
+def _terms(text: str) -> frozenset[str]:
+    """The terms of a text of the knowledge, which is compared with every message."""
+    return frozenset(terms(text))
+
+
+def _shared(own: frozenset[str], question: str) -> tuple[float, float, float]:
     """The share of common terms among those of both (Jaccard 1912), among those of the message, and their cosine."""
-    other = set(terms(question))
+    other = _terms(question)
     both = len(own & other)
     return both / max(len(own | other), 1), both / max(len(own), 1), both / max(len(own) * len(other), 1) ** 0.5

@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -128,8 +129,14 @@ def _says(sentence: str) -> bool:
     return len(terms(sentence)) > HEADING or re.search(r"[\d.!?:;。！？：；]", sentence) is not None
 
 
-def _sentences(passage: Passage) -> list[str]:
-    return sentences(passage.text)
+@lru_cache(maxsize=4_096)
+def _cut(text: str) -> tuple[str, ...]:
+    """The sentences of a passage, which is looked at again and again."""
+    return tuple(sentences(text))
+
+
+def _sentences(passage: Passage) -> tuple[str, ...]:
+    return _cut(passage.text)
 
 
 def _sentence(passage: Passage, at: int) -> str:
