@@ -142,7 +142,13 @@ def test_the_desk_shows_who_waits_and_what_is_known(browser, site):
         assert page.get_by_label(say("your_answer", "en")).input_value().startswith("Lock it in the app.")
         if place := os.environ.get("METIER_SCREENSHOT"):
             page.locator(".c-notice").evaluate("notice => notice.replaceChildren()")
-            page.screenshot(path=place, full_page=True)
+            page.get_by_label(say("your_answer", "en")).hover()
+            low = page.locator(".d-talk").bounding_box()
+            page.screenshot(
+                path=place,
+                full_page=True,
+                clip={"x": 0, "y": 0, "width": 1280, "height": low["y"] + low["height"] + 24},
+            )
         for id in (first, second, third):
             site.store.run(lambda connection, id=id: _resolved(connection, id))
 

@@ -97,6 +97,8 @@ class Office(House):
 
     def state(self, conversation: Conversation) -> dict[str, Any]:
         """A conversation as its customer sees it, with the place in the queue."""
+        if conversation.state != "pending":
+            return views.customer_row(conversation, 0)
         with self.store.read() as connection:
             return views.customer_row(conversation, conversations.position(connection, conversation))
 

@@ -56,8 +56,8 @@ PHRASES: dict[str, tuple[str, str]] = {
     "mask": ("Mask private data", "隐藏隐私信息"),
     "erase": ("Erase customer", "删除客户数据"),
     "erase_lead": (
-        "All that this customer said goes for good: {n} conversations, this one begins “{words}”. Counts stay.",
-        "该客户的全部对话内容将被永久删除：共 {n} 个对话，本对话始于“{words}”。统计数字会保留。",
+        "All that this customer said goes for good (conversations: {n}). This one begins “{words}”. Counts stay.",
+        "该客户的全部对话内容将被永久删除（对话数：{n}），本对话始于“{words}”。统计数字会保留。",
     ),
     "erase_now": ("Erase for good", "永久删除"),
     "erase_done": ("Erased.", "已删除。"),

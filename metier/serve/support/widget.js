@@ -292,17 +292,20 @@
       const who = { visitor: words.you, bot: words.bot, agent: message.name || words.agent }[message.author];
       const node = make("li", { class: `${message.author} ${extra}` }, who ? make("span", { class: "who", text: who }) : null,
         make("span", { text: message.text }));
-      const down = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 80;
+      const down = this.isDown();
       this.log.append(node);
       if (down || message.author === "visitor") node.scrollIntoView({ block: "end" });
       return node;
     }
+
+    isDown() { return this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 80; }
 
     show(message) {
       this.last = Math.max(this.last, message.number);
       if (this.shown.has(message.number)) return;
       if (message.author === "visitor" && this.unsent.some((one) => one.id === message.id)) return;
       if (message.author === "visitor" && message.text.startsWith("/")) return;
+      const down = this.isDown();
       const node = this.line(message);
       if (message.author === "agent") this.place();
       this.shown.set(message.number, node);
@@ -313,6 +316,7 @@
           make("button", { type: "button", text: one.label, onclick: () => this.submit(one.message, one.label) }))));
       }
       if (["template", "search", "written"].includes(message.tier) && !reply.waiting) node.append(this.thumbs(message));
+      if (down) node.scrollIntoView({ block: "end" });
     }
 
     sources(citations) {
@@ -357,8 +361,8 @@
         });
         return make("span", { class: "row" }, field, make("button", { type: "button", text: this.words.send, onclick: send }));
       };
-      row.append(make("button", { type: "button", text: "👍", "aria-label": this.words.good, onclick: () => say("right") }),
-        make("button", { type: "button", text: "👎", "aria-label": this.words.bad, onclick: () => say("wrong") }));
+      row.append(make("button", { type: "button", text: this.words.good, onclick: () => say("right") }),
+        make("button", { type: "button", text: this.words.bad, onclick: () => say("wrong") }));
       return row;
     }
   }

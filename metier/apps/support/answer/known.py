@@ -57,8 +57,8 @@ class Intent:
 
     @property
     def label(self) -> str:
-        """The most probable intent; empty where there is none."""
-        return max(self.probabilities, key=lambda name: self.probabilities[name], default="")
+        """The intent that is more probable than all others together; empty where none is."""
+        return next((name for name, share in self.probabilities.items() if share > 0.5), "")
 
 
 NOBODY = Intent({})

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from metier.apps.support.answer.known import Encode
+from metier.apps.support.answer.talk import talk_of
 from metier.store.support_tables import messages
 
 UNANSWERED = ("unknown", "handover")
@@ -44,7 +45,7 @@ def gaps(connection: Connection, encode: Encode, since: float, limit: int = 20) 
         .order_by(said.c.number.desc())
         .limit(MOST)
     )
-    rows = [(row.text, row.at) for row in connection.execute(statement) if not row.text.startswith("/")]
+    rows = [(row.text, row.at) for row in connection.execute(statement) if talk_of(row.text) is None]
     return _grouped([text for text, _ in rows], [at for _, at in rows], encode)[:limit]
 
 

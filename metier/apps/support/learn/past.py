@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from metier.apps.support.answer.known import Encode
+from metier.apps.support.answer.talk import talk_of
 from metier.apps.support.reading import Exchange, identity
 from metier.data.languages import language
 from metier.store import knowledge
@@ -40,7 +41,7 @@ def learned(store: Store, past: Sequence[Exchange], encode: Encode, now: float) 
 
     Args:
         store: with the entries of the table.
-        past: masked.
+        past: masked. Small talk teaches nothing.
         encode: texts to unit vectors; a text that it cannot read has none, and is compared by its words alone.
         now: seconds since 1970.
     """
@@ -48,7 +49,7 @@ def learned(store: Store, past: Sequence[Exchange], encode: Encode, now: float) 
         return Past()
     with store.read() as connection:
         entries = [one for one in knowledge.changed(connection) if one.active]
-    own = list(dict.fromkeys(past))
+    own = [one for one in dict.fromkeys(past) if talk_of(one.question) is None]
     answers = _vectors(encode, [one.answer for one in own])
     known = _vectors(encode, [one.answer for one in entries])
     groups = _groups(own, answers)

@@ -25,7 +25,7 @@ class Erasing:
             self.lead = ui.label()
             with ui.element("div").classes("c-actions"):
                 desk.button(desk.say("cancel"), self.dialog.close).props("autofocus")
-                desk.button(desk.say("erase_now"), self._erase).classes("d-danger")
+                desk.button(desk.say("erase_now"), self._erase, main=True).classes("d-danger")
         self.dialog.props["aria-label"] = desk.say("erase")
 
     async def ask(self) -> None:

@@ -27,6 +27,7 @@ class ReviewPage(Screen):
 
     def build(self) -> None:
         self.opened: Candidate | None = None
+        self.intents: list[str] = []
         self.heading(self.say("review"), self.say("review_lead"))
         self.area(self._one, self._build_one)
         self.area(self._waiting, self._build_waiting)
@@ -63,7 +64,10 @@ class ReviewPage(Screen):
 
     # -- one candidate -------------------------------------------------------------------------------------------------
     def _one(self, connection: Connection) -> dict[str, Any]:
-        return {"id": self.opened.id if self.opened else ""}
+        if self.opened is None:
+            return {"id": ""}
+        self.intents = knowledge.intents(connection)  # beside what is watched: what is typed stays when there are more
+        return {"id": self.opened.id}
 
     def _build_one(self, found: Mapping[str, Any]) -> None:
         one = self.opened
@@ -75,10 +79,8 @@ class ReviewPage(Screen):
             ways = {id: self.say("merge_with", name=name, score=score) for id, (name, score) in near.items()}
             self.merge = self.choice(self.say("becomes"), {"": self.say("as_new"), **ways}, "")
             self.answer = self.area_field(self.say("right_answer"), one.answer)
-            intents = self.console.review.intents()
-            self.intent = self.choice(
-                self.say("intent"), {"": self.say("no_intent"), **{name: name for name in intents}}, ""
-            )
+            intents = {"": self.say("no_intent"), **{name: name for name in self.intents}}
+            self.intent = self.choice(self.say("intent"), intents, "")
             self.report = ui.html("", sanitize=False).props('role="status"')
             with ui.element("div").classes("c-actions"):
                 self.button(self.say("try_out"), partial(self._try, one))
