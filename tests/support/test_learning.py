@@ -146,6 +146,13 @@ def test_a_correction_takes_the_place_of_a_thumb_down(desk, review):
     assert set(waiting(desk)) == {thumb.id}
 
 
+def test_a_customers_answer_does_not_go_to_a_persons_thumb(desk, review):
+    said = elsewhere(desk)
+    thumb = review.judge(said.conversation, said.number, Opinion("wrong", "ann")).candidate
+    found = corrected_by(review, elsewhere(desk), "Spam.")
+    assert {id: one.answer for id, one in waiting(desk).items()} == {thumb.id: "", found.id: "Spam."}
+
+
 def test_customers_cannot_flood_the_queue(desk, review, monkeypatch):
     from metier.apps.support.learn import review as reviewing
 
@@ -155,6 +162,10 @@ def test_customers_cannot_flood_the_queue(desk, review, monkeypatch):
         for number in range(4):
             corrected_by(review, said, f"Answer {said.number} {number}.")
     assert len(waiting(desk)) == 5
+    with desk.store.read() as connection:
+        assert len(interactions.of(connection, "message", str(said.number))) == 4, (
+            "what is too much is kept all the same"
+        )
     said = elsewhere(desk)
     assert corrected_by(review, said, "By a person.", "ann").who == "ann"
     with desk.store.read() as connection:

@@ -105,7 +105,7 @@ def traffic(connection: Connection, now: float) -> list[Asked]:
             about = (str(shown.get("question", "")), str(shown["entry"]))
             votes.setdefault(about, {})[voter] = one.verdict == "right"
     right = {question: entry for (question, entry), told in votes.items() if 2 * sum(told.values()) > len(told)}
-    texts = dict.fromkeys(one.text for one in said)
+    texts = dict.fromkeys(one.text for one in said if not one.text.startswith("/"))
     return [Asked(text, right.get(text, "")) for text in texts]
 
 

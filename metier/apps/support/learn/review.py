@@ -105,8 +105,8 @@ class Review:
             correction=told or None, shown=answer.at, version=str(reply.get("version", "")), comment=comment,
             id=hashlib.blake2b(same.encode("utf-8", "replace"), digest_size=16).hexdigest(),
         )  # fmt: skip
-        bare = answer.author == "bot" and answer.tier != "talk"
-        if said.verdict == "right" or not (told or bare) or not _is_question(asked):
+        of_bot = answer.author == "bot" and answer.tier != "talk"
+        if said.verdict == "right" or not (told or of_bot) or not _is_question(asked):
             self.store.run(lambda connection: interactions.add(connection, [kept]))
             return Judged(kept.id)
         interactions.require(kept)
@@ -290,7 +290,7 @@ def _is_too_much(candidate: Candidate, waiting: Sequence[Candidate]) -> bool:
     own = [one for one in waiting if one.who == knowledge.VISITOR]
     here = sum(one.conversation == candidate.conversation for one in own)
     if len(own) >= OF_CUSTOMERS:
-        logger.warning("%d candidates of customers wait for review; what they say proposes nothing more", len(own))
+        logger.info("%d candidates of customers wait for review; what they say proposes nothing more", len(own))
     return here >= OF_CONVERSATION or len(own) >= OF_CUSTOMERS
 
 
