@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from metier.apps.support.answer.slots import filled, found, needed, told
+from metier.apps.support.answer.slots import bare, filled, found, needed, told
 from metier.apps.support.answer.talk import language_told, talk_of
 from metier.apps.support.settings import SlotPart, SupportSettings
 from metier.errors import RecipeError
@@ -37,6 +37,14 @@ def test_small_talk_is_a_whole_message(text, kind):
 )  # fmt: skip
 def test_the_language_of_a_message(text, known, language):
     assert language_told(text, known) == language
+
+
+def test_a_question_is_looked_for_without_the_codes_in_it():
+    slots = {"reference": SlotPart(kind="code", pattern=r"[A-Z]{2}-?\d{6}"), "day": SlotPart(kind="date")}
+    assert bare("My transfer QT-123456, of 3 March, is missing", slots) == "My transfer , of 3 March, is missing"
+    assert bare("转账QT-123456没有到账", slots) == "转账没有到账"
+    assert bare("QT-123456", slots) == "QT-123456", "nothing else is left to look for"
+    assert bare("PIN of 2 cards", slots) == "PIN of 2 cards"
 
 
 def test_slots_are_found_in_english_and_chinese():

@@ -186,7 +186,8 @@ class Answerer:
         further, intent, vector = self._matches(on.standing)
         before = self.parts.known.entry(asked.context.entry) if asked.context.entry else None
         own = [] if before is None else [text.id for text in texts_of(before)]
-        rest = self.parts.known.find(on.standing, intent, vector=vector, without=own) if own else further
+        text = slots.bare(on.standing, self.parts.slots)
+        rest = self.parts.known.find(text, intent, vector=vector, without=own) if own else further
         match follow.chosen(asked, first[0], further, rest, self.parts.known.sure.threshold, self._offer(asked)):
             case "alone":
                 return alone, *first
@@ -200,6 +201,7 @@ class Answerer:
         return self.parts.rules.offer / (2 if follow.leans(asked) else 1)
 
     def _matches(self, text: str) -> tuple[list[Match], Intent, np.ndarray | None]:
+        text = slots.bare(text, self.parts.slots)
         vector = self.parts.encode([text])[0]
         intent = self.parts.understand(text) if self.parts.understand is not None else NOBODY
         return self.parts.known.find(text, intent, vector=vector), intent, vector

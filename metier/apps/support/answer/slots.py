@@ -65,6 +65,23 @@ def found(text: str, names: Sequence[str], slots: Mapping[str, SlotPart], today:
     return {name: value for name, value in values.items() if value}
 
 
+def bare(text: str, slots: Mapping[str, SlotPart]) -> str:
+    """A text without the codes in it: no question is known by the number of somebody's order."""
+    rules = [re.compile(part.pattern) for name in slots if (part := part_of(name, slots)).kind == "code"]
+
+    def kept(one: re.Match[str]) -> str:
+        piece = _piece(one[0])
+        return "" if piece and any(rule.fullmatch(piece) for rule in rules) else one[0]
+
+    without = _code.sub(kept, text) if rules else text
+    return without if without.strip() else text
+
+
+def _piece(word: str) -> str:
+    """A word as a pattern sees it; empty where it is too long for one."""
+    return word.strip("#:：.") if len(word) <= LONGEST_CODE else ""
+
+
 def told(text: str, name: str, slots: Mapping[str, SlotPart], today: date) -> str:
     """The value of a slot that was just asked for, where the whole message may be one; empty: it is none."""
     part = part_of(name, slots)
@@ -88,8 +105,8 @@ def _values(text: str, part: SlotPart, today: date) -> Iterator[str]:
     match part.kind:
         case "code":
             rule = re.compile(part.pattern)
-            pieces = (one[0].strip("#:：.") for one in _code.finditer(text) if len(one[0]) <= LONGEST_CODE)
-            yield from (piece for piece in pieces if rule.fullmatch(piece))
+            pieces = (_piece(one[0]) for one in _code.finditer(text))
+            yield from (piece for piece in pieces if piece and rule.fullmatch(piece))
         case "date":
             yield from _dates(text, today)
         case "amount":

@@ -34,7 +34,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
     "clarify_one": {"en": "Do you mean this?", "zh": "您是想问这个吗？"},
     "none": {"en": "None of these", "zh": "都不是"},
     "person": {"en": "Talk to a person", "zh": "转接人工"},
-    "ask_slot": {"en": "Please tell me your {slot}.", "zh": "请告诉我您的{slot}。"},
+    "ask_slot": {"en": "Please tell me the {slot}.", "zh": "请告诉我{slot}。"},
     "ask_again": {
         "en": "That does not look like a {slot}. Please tell me it again, or ask something else.",
         "zh": "这似乎不是{slot}。请再告诉我一次，或者问其他问题。",
