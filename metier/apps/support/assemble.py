@@ -83,4 +83,4 @@ def _understanding(settings: SupportSettings, store: Store) -> Understanding:
     with store.read() as connection:
         entries = [one for one in knowledge.changed(connection) if one.active]
     run = settings.run or str(Path(settings.built) / built.RUN)
-    return Understanding.of(Model(run, threads=settings.threads), entries)
+    return Understanding.of(Model(run, threads=settings.threads or 1), entries)

@@ -41,6 +41,7 @@ ABANDONED = 20.0
 RECENT = 3_600.0
 """Seconds that are looked through for such messages again and again."""
 TRIES = 5
+BUSY = "Somebody else changes this conversation at the same time."
 Work = Callable[[Connection], Any]
 Hear = Callable[[Message], None]
 
@@ -94,7 +95,7 @@ class Support:
         self._rules = Rules(regions=house.regions)
         self.originals = Originals()
         self._stripes = [threading.Lock() for _ in range(STRIPES)]
-        self._group: Group[Work] = Group(store, _together)
+        self._group: Group[Work] = Group(store, _together, wait=0.0)  # a group gathers while another is written
         self._looked = 0.0
 
     def close(self) -> None:
@@ -129,10 +130,7 @@ class Support:
     def get(self, id: str) -> Conversation:
         """A conversation. Raises `Missing`."""
         with self.store.read() as connection:
-            found = conversations.get(connection, id)
-        if found is None:
-            raise Missing("There is no such conversation.", expected="its id and its token")
-        return found
+            return _there(conversations.get(connection, id))
 
     def receive(self, id: str, text: str, message: str = "") -> Exchange:
         """Keeps what a customer says, and answers it where the bot does.
@@ -150,23 +148,22 @@ class Support:
         self._require_length(text)
         masked = mask(text, rules=self._rules)
         with self._alone(id):
-            conversation = self._awake(self.get(id))
-            said = self._say(Message(message or new_id(), id, "visitor", masked.text, self._clock()), masked)
+            said, conversation, new = self._take(id, masked, message or new_id())
             if said.text != masked.text:  # the same id for something else: what was said first stands
                 masked, text = mask(said.text, rules=self._rules), said.text
-            if conversation.state != "bot" or self._has_answer(said):
-                return Exchange(said, (), self.get(id))
+            if conversation.state != "bot" or not (new or self._open(said)):
+                return Exchange(said, (), conversation if new else self.get(id))
             answered = self.answerer.answer(masked, text, Context.of(conversation.context))
-            replies = self._reply(said, answered)
-            shown = tuple(replace(one, text=answered.shown if one.reply else one.text) for one in replies)
-            return Exchange(said, shown, self.get(id))
+            reply, now = self._reply(said, answered)
+            shown = () if reply is None else (replace(reply, text=answered.shown) if reply.reply else reply,)
+            return Exchange(said, shown, now)
 
     def keep(self, id: str, text: str, message: str) -> Message:
         """Keeps what a customer says and leaves the answer to `receive`, called with the same; raises as that does."""
         self._require_length(text)
         masked = mask(text, rules=self._rules)
         with self._alone(id):
-            return self._say(Message(message, self.get(id).id, "visitor", masked.text, self._clock()), masked)
+            return self._take(id, masked, message)[0]
 
     def call(self, id: str) -> Message:
         """A person is called without words: what the customer is told. Raises as `act` does."""
@@ -210,17 +207,23 @@ class Support:
 
     def agent_says(self, id: str, agent: str, text: str, message: str = "") -> Message:
         """Keeps what a person says in a conversation that is theirs. Raises `Refused` where it is not."""
-        masked = mask(text[: self.house.longest], rules=self._rules)
-        with self._alone(id):
-            conversation = self.get(id)
-            if conversation.state != "human" or conversation.agent != agent:
+        masked, now = mask(text[: self.house.longest], rules=self._rules), self._clock()
+
+        def values(seen: Conversation) -> dict[str, Any]:
+            if seen.state != "human" or seen.agent != agent:
                 raise Refused("This conversation is not yours.", expected="one that you took", hint="take it first")
-            self._change(id, lambda seen: {"seen": self._clock()})
-            with self.store.read() as connection:
-                last = [one for one in conversations.latest(connection, id, 20) if one.author == "visitor"]
-            answers = last[-1].number if last else None
-            own = Message(message or new_id(), id, "agent", masked.text, self._clock(), agent, answers, "person")
-            return self._say(own, masked)
+            return {"seen": now}
+
+        def words(connection: Connection, seen: Conversation) -> Message:
+            last = [one.number for one in conversations.latest(connection, id, 20) if one.author == "visitor"]
+            answers = last[-1] if last else None
+            return Message(message or new_id(), id, "agent", masked.text, now, agent, answers, "person")
+
+        with self._alone(id):
+            _, said = self._change(id, values, words=words)
+        assert said is not None  # as in `call`
+        self._remember(said, masked)
+        return said
 
     def present(self, agent: str) -> None:
         """A sign of a person: their conversations do not go back to the queue."""
@@ -237,7 +240,7 @@ class Support:
 
         The first look goes through all that was ever said, the later ones through the last hour.
         """
-        now, count, failed = self._clock(), 0, []
+        now, count, failed = self._clock(), 0, list[float]()
         with self.store.read() as connection:
             left = conversations.left(connection, now - self.house.lost)
             open_ones = conversations.unanswered(connection, now - ABANDONED, self._looked)
@@ -262,12 +265,28 @@ class Support:
         return mask(text[: self.house.longest], rules=self._rules).text
 
     # -- parts ---------------------------------------------------------------------------------------------------
-    def _awake(self, conversation: Conversation) -> Conversation:
-        """A conversation that was over begins again when its customer writes."""
-        return self._act(conversation.id, "reopen", "visitor") if conversation.state == "resolved" else conversation
+    def _take(self, id: str, masked: Masked, message: str) -> tuple[Message, Conversation, bool]:
+        """Keeps what a customer says, with which a conversation begins again that was over; whether it is new."""
+        now = self._clock()
 
-    def _reply(self, said: Message, answered: Answered) -> list[Message]:
-        """Keeps the bot's answer and what it remembers, where the conversation is still the bot's."""
+        def keep(connection: Connection) -> tuple[Message, Conversation]:
+            seen = _there(conversations.get(connection, id))
+            said = conversations.say(connection, Message(message, id, "visitor", masked.text, now))
+            if seen.state != "resolved" or said.at != now:
+                return said, seen
+            changed = conversations.change(connection, seen, **act(seen, "reopen", "visitor", now))
+            if changed is None:
+                raise Refused(BUSY, hint="again in a moment")
+            audit.append(connection, audit.Entry("visitor", "reopen", now, "conversation", id))
+            return said, changed
+
+        said, conversation = self._commit(keep)
+        self._remember(said, masked)
+        self._hear(said)
+        return said, conversation, said.at == now
+
+    def _reply(self, said: Message, answered: Answered) -> tuple[Message | None, Conversation]:
+        """Keeps the bot's answer and what it remembers, where the conversation is still the bot's; which it is then."""
         reply = answered.reply
         bot = Message(
             answer_id(said.number), said.conversation, "bot", reply.text, self._clock(), answers=said.number,
@@ -276,24 +295,23 @@ class Support:
         if answered.calls:
             return self._called(said, answered.context)
 
-        def keep(connection: Connection) -> Message | None:
+        def keep(connection: Connection) -> tuple[Message | None, Conversation | None]:
             seen = conversations.get(connection, said.conversation)
             if seen is None or seen.state != "bot":
-                return None
+                return None, seen
             kept = conversations.say(connection, bot)
             _deliver(connection, seen, kept)
-            conversations.change(connection, seen, context=answered.context.kept(), language=answered.context.language)
-            return kept
+            known = {"context": answered.context.kept(), "language": answered.context.language}
+            return kept, conversations.change(connection, seen, **known)
 
-        kept = self._commit(keep)
-        if kept is None:
-            return []
-        if answered.shown != kept.text:
-            self.originals.keep(kept.conversation, kept.number, answered.shown)
-        self._hear(kept)
-        return [kept]
+        kept, now = self._commit(keep)
+        if kept is not None:
+            if answered.shown != kept.text:
+                self.originals.keep(kept.conversation, kept.number, answered.shown)
+            self._hear(kept)
+        return kept, now or self.get(said.conversation)
 
-    def _called(self, said: Message, context: Context) -> list[Message]:
+    def _called(self, said: Message, context: Context) -> tuple[Message | None, Conversation]:
         """Calls a person for a message, unless somebody is there already; what its customer is told."""
         now = self._clock()
 
@@ -301,34 +319,23 @@ class Support:
             return {**act(seen, "call", "visitor", now), "context": context.kept()} if seen.state == "bot" else {}
 
         words = queued(self.house.hours, now, said.number, context.language)
-        _, told = self._change(said.conversation, values, "call", "visitor", words)
-        return [] if told is None else [told]
+        changed, told = self._change(said.conversation, values, "call", "visitor", words)
+        return told, changed
 
     def _require_length(self, text: str) -> None:
-        if len(text) > self.house.longest:
-            raise DataError(
-                f"The message has {len(text):,} characters.", expected=f"at most {self.house.longest:,}",
-                hint="send it in parts",
-            )  # fmt: skip
+        if len(text) > (most := self.house.longest):
+            found = f"The message has {len(text):,} characters."
+            raise DataError(found, expected=f"at most {most:,}", hint="send it in parts")
 
-    def _has_answer(self, said: Message) -> bool:
+    def _open(self, said: Message) -> bool:
+        """Whether a message that was there already waits for an answer."""
         with self.store.read() as connection:
-            return conversations.is_answered(connection, said.number)
+            return not conversations.is_answered(connection, said.number)
 
-    def _say(self, message: Message, masked: Masked | None = None) -> Message:
-        def keep(connection: Connection) -> Message:
-            kept = conversations.say(connection, message)
-            if message.author != "visitor":
-                seen = conversations.get(connection, message.conversation)
-                if seen is not None:
-                    _deliver(connection, seen, kept)
-            return kept
-
-        kept: Message = self._commit(keep)
-        if masked is not None and kept.text == clean(masked.text):
+    def _remember(self, kept: Message, masked: Masked) -> None:
+        """What was masked in a message that was kept stays in memory."""
+        if kept.text == clean(masked.text):
             self.originals.keep(kept.conversation, kept.number, masked)
-        self._hear(kept)
-        return kept
 
     def _change(
         self, id: str, values: Callable[[Conversation], dict[str, Any]], what: str = "", who: str = "",
@@ -338,9 +345,7 @@ class Support:
         at all, are kept the entry in the audit log (`what`) and what is said of it (`words`)."""
 
         def keep(connection: Connection) -> tuple[Conversation | None, Message | None]:
-            seen = conversations.get(connection, id)
-            if seen is None:
-                raise Missing("There is no such conversation.", expected="its id and its token")
+            seen = _there(conversations.get(connection, id))
             wanted = values(seen)
             changed = conversations.change(connection, seen, **wanted) if wanted else seen
             if changed is None or not wanted:
@@ -355,7 +360,7 @@ class Support:
                 if said is not None:
                     self._hear(said)
                 return changed, said
-        raise Refused("Somebody else changes this conversation at the same time.", hint="again in a moment")
+        raise Refused(BUSY, hint="again in a moment")
 
     def _commit(self, work: Work) -> Any:
         """What a work returns, once it is on the disk, together with what others want kept at the same time."""
@@ -369,6 +374,12 @@ class Support:
 
     def _alone(self, id: str) -> threading.Lock:
         return self._stripes[hash(id) % STRIPES]
+
+
+def _there(found: Conversation | None) -> Conversation:
+    if found is None:
+        raise Missing("There is no such conversation.", expected="its id and its token")
+    return found
 
 
 def _together(connection: Connection, works: Sequence[Work]) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from metier.apps.support import assemble
-from metier.apps.support.answer.answerer import Write
+from metier.apps.support.answer.answerer import Parts, Write
+from metier.apps.support.answer.known import NOBODY
 from metier.serve.doors.server import serve, setup_link
 from metier.serve.support.app import create_app
 from metier.serve.support.hub import Hub
@@ -38,6 +39,7 @@ def serve_support(
     hub = Hub()
     support = assemble.support(asked, store, hear=hub.hear, write=write)
     try:
+        _warm(support.answerer.parts)
         app = create_app(support, store, asked, service, hub=hub)
 
         def announce(address: str) -> None:
@@ -48,3 +50,13 @@ def serve_support(
         serve(app, announce)
     finally:
         support.close()
+
+
+def _warm(parts: Parts) -> None:
+    """Looks for something once, in both languages, so that no customer waits for a dictionary to be read."""
+    for text in ("Is anybody there who can help me?", "请问有人可以帮我吗"):
+        vector = parts.encode([text])[0]
+        intent = parts.understand(text) if parts.understand is not None else NOBODY
+        parts.known.find(text, intent, vector=vector)
+        if parts.papers is not None:
+            parts.papers.find(text, vector=vector)
