@@ -112,8 +112,10 @@ def change(connection: Connection, was: Conversation, /, **values: Any) -> Conve
         update(conversations)
         .where(conversations.c.id == was.id, conversations.c.version == was.version)
         .values(**values, version=was.version + 1)
+        .returning(*conversations.c)
     )
-    return get(connection, was.id) if connection.execute(statement).rowcount else None
+    row = connection.execute(statement).first()
+    return None if row is None else bulk.read_as(Conversation, row)
 
 
 def say(connection: Connection, message: Message) -> Message:
@@ -124,10 +126,11 @@ def say(connection: Connection, message: Message) -> Message:
     """
     if message.author not in AUTHORS:
         raise DataError(f"There is no author {message.author!r}.", expected=", ".join(AUTHORS))
-    # On PostgreSQL who says something in a conversation waits for who does so at the same time, so that the numbers of
-    # a conversation become visible in their order: whoever has read up to one has missed none before it.
-    own = select(conversations.c.id).where(conversations.c.id == clean(message.conversation))
-    connection.execute(own.with_for_update())
+    # Who says something in a conversation waits for who does so at the same time, so that the numbers of a conversation
+    # become visible in their order: whoever has read up to one has missed none before it. SQLite has one writer anyway.
+    if connection.dialect.name == "postgresql":
+        own = select(conversations.c.id).where(conversations.c.id == clean(message.conversation))
+        connection.execute(own.with_for_update())
     there = find(connection, message.conversation, message.id)
     if there is not None:
         return there
