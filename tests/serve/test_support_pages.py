@@ -15,6 +15,7 @@ from visits import visit
 
 from metier.serve.support.phrases import say
 from metier.store import audit, conversations, knowledge
+from metier.store.knowledge import StoredEntry
 from metier.store.store import Store
 
 PROGRAM = Path(__file__).parent / "supported.py"
@@ -266,6 +267,19 @@ def test_a_viewer_looks_and_changes_nothing(browser, site):
         page.locator("svg.chart:visible").wait_for()
         assert page.locator("svg.chart:visible .bar").count() == 1
         assert page.locator(".m-bars", has_text="not known").count() == 1
+
+
+@pytest.mark.browser
+def test_the_widget_shows_what_is_said_as_text(browser, site):
+    entry = StoredEntry("markup", "How do I send you markup", f"Write to us. {SCRIPT}")
+    site.store.run(lambda connection: knowledge.put(connection, [entry]))
+    with logged_in(browser, site, "/try", who="viewer-1") as page:
+        page.get_by_role("button", name="Open the chat").click()
+        ask(page, f"I have lost my card {SCRIPT}", "")
+        assert page.locator("li.visitor").last.inner_text().count(SCRIPT) == 1
+        ask(page, entry.question, "Write to us.")
+        assert SCRIPT in page.locator("li.bot").last.inner_text()
+        assert page.locator("metier-chat img, metier-chat b").count() == 0
 
 
 def test_nobody_sees_a_page_without_a_session(site):
