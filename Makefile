@@ -6,6 +6,7 @@ STAMP   := $(VENV)/.installed
 RUN     ?= runs/demo
 HOST    ?= 127.0.0.1
 PORT    ?= 8000
+SUPPORT_PORT ?= 8080
 SERVE   ?= 1
 THREADS ?= 1
 # What is installed. Ray is no part of all: make test EXTRAS=all,ray runs the tests of --engine ray, too.
@@ -15,11 +16,22 @@ WORKERS ?= auto
 DATA    := $(if $(METIER_TEST_DATA),$(METIER_TEST_DATA),$(if $(wildcard ../shared/data/README.md),$(abspath ../shared/data)))
 QUIET   := OMP_NUM_THREADS=$(THREADS) TOKENIZERS_PARALLELISM=false METIER_TEST_DATA="$(DATA)"
 
+# What make demo asks: known in other words, going on from it, with a slot, out of a document, unknown.
+ASKED   := "I can't find my debit card anywhere" "And when does the new card arrive?" \
+	"The money I sent has not arrived, it was QT-123456" "on 3 March" \
+	"For how long are recordings of telephone calls kept?" "Do you sell train tickets?" \
+	"转账一般几天到账？" "签约后几天内可以撤销贷款合同？" "今天天气怎么样？"
+# Both in the background, so that the shell hears of a stop at once and passes it on; Ctrl+C reaches all three itself.
+CONSOLES = $(BIN)/metier monitor run $(RUN)-monitor/monitor.toml --host $(HOST) --port $(PORT) & monitor=$$!; \
+	$(BIN)/metier support serve $(RUN)-support/support.toml --host $(HOST) --port $(SUPPORT_PORT) & support=$$!; \
+	trap 'kill $$monitor $$support 2>/dev/null' TERM; trap : INT; \
+	wait; wait
+
 .PHONY: help demo install lint types test soak fuzz bench docs wheel clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo     install, train two heads, replay a month of headlines, serve the console (SERVE=0: stop before)"
+	@echo "make demo     install, train two heads, replay a month of headlines, ask a bank's bot, serve both (SERVE=0: do not)"
 	@echo "make test     lint, type-check and run all tests"
 	@echo "make soak     kill loops and the 60-second load"
 	@echo "make fuzz     the drawn tests (Hypothesis) with new examples, many more of them"
@@ -40,11 +52,14 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP)
-	@rm -rf $(RUN) $(RUN).partial $(RUN)-monitor
+	@rm -rf $(RUN) $(RUN).partial $(RUN)-monitor $(RUN)-support
 	@$(BIN)/metier train metier/sample/headlines.csv --label sentiment --label topic --out $(RUN)
 	@$(BIN)/metier monitor init $(RUN)-monitor --run $(RUN) --sample
 	@$(BIN)/metier monitor replay $(RUN)-monitor/month.jsonl --settings $(RUN)-monitor/monitor.toml
-	@if [ "$(SERVE)" != 0 ]; then exec $(BIN)/metier monitor run $(RUN)-monitor/monitor.toml --host $(HOST) --port $(PORT); fi
+	@$(BIN)/metier support init $(RUN)-support --sample
+	@$(BIN)/metier support build $(RUN)-support/support.toml
+	@$(BIN)/metier support chat $(RUN)-support/support.toml $(ASKED)
+	@if [ "$(SERVE)" != 0 ]; then $(CONSOLES); fi
 
 lint: $(STAMP)
 	@$(BIN)/ruff check -q .

@@ -14,10 +14,10 @@ from metier.models.machine import machine
 from metier.pipeline.environment import environment
 
 HERE = Path(__file__).parent
-SHARED = {"__init__", "__main__", "invented", "quality", "sections", "setfit_peer", "small_runs", "table"}
+SHARED = {"__init__", "__main__", "invented", "quality", "rewriting", "sections", "setfit_peer", "small_runs", "table"}
 
 
-FOLDERS = {"work", "peers", "wordnet", "model", "run"}
+FOLDERS = {"work", "peers", "wordnet", "encoder", "model", "run", "profile"}
 """Options that name a place on this machine, which are nobody else's business."""
 
 

@@ -199,6 +199,19 @@ def show_comparison(found: Mapping[str, Any], a: Path, b: Path, stream: IO[str])
     _table(["head", "metric", a.name, b.name, "A - B", "95 % interval", "p"], rows, stream)
 
 
+def print_tiers(found: Mapping[str, Any], stream: IO[str]) -> None:
+    """What each tier of customer service answered, as a table, and what that comes to."""
+    rows = [[name, str(count), str(right), f"{right / count:.0%}"] for name, (count, right) in found["tiers"].items()]
+    _table(["tier", "messages", "right", "share"], rows, stream)
+    inside, both = found["questions"] - found["outside"], found["seconds"]
+    told = [(found["right"], f"of {inside} questions with an answer are answered right"),
+            (found["precise"], "of the answers given are right"),
+            (found["refused"], f"of {found['outside']} questions without an answer are not answered")]  # fmt: skip
+    lines = [f"{share:6.1%}  {words}" for share, words in told if share is not None]
+    lines.append(f"{1000 * both[0]:.0f} ms an answer, {1000 * both[1]:.0f} ms at the 95 % quantile")
+    Console(file=stream, highlight=False).print("\n".join(lines), soft_wrap=True, markup=False)
+
+
 def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 

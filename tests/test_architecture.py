@@ -20,7 +20,7 @@ ROWS = (
     ("data",),
     ("tasks",),
     ("models",),
-    ("train", "predict", "optimise", "evaluate", "store"),
+    ("train", "predict", "optimise", "evaluate", "store", "search"),
     ("pipeline",),
     ("model",),
     ("apps",),
@@ -53,6 +53,13 @@ ONLY_IN = {
     "redis": {"apps"},
     "apprise": {"apps"},
     "rapidfuzz": {"apps"},
+    "jieba": {"search"},
+    "usearch": {"search"},
+    "defusedxml": {"data"},
+    "markdown_it": {"data"},
+    "phonenumbers": {"data"},
+    "pypdf": {"data"},
+    "stdnum": {"data"},
 }
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "jsonpickle"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc", "core"}

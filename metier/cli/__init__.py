@@ -10,7 +10,17 @@ from typing import NoReturn
 
 import typer
 
-from metier.cli import fit, keep, look, merge, search, small, use, watch  # noqa: F401  (each adds its commands)
+from metier.cli import (  # noqa: F401  (each adds its commands)
+    customers,
+    fit,
+    keep,
+    look,
+    merge,
+    search,
+    small,
+    use,
+    watch,
+)
 from metier.cli.options import app
 from metier.errors import MetierError, MissingExtra
 

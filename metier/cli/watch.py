@@ -136,7 +136,7 @@ def add(
 ) -> None:
     """Add a person; the password is asked for."""
     from metier.apps.monitor.settings import MonitorSettings
-    from metier.serve.monitor.door import add_person
+    from metier.serve.doors.door import add_person
     from metier.store.store import Store
 
     password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
@@ -307,7 +307,7 @@ class _Shown:
 
 def _moment(text: str | None, zone: str, standard: str) -> float:
     from metier.apps.monitor.published import written
-    from metier.apps.monitor.zones import zone_of
+    from metier.apps.zones import zone_of
 
     if text is None:
         return float(standard)

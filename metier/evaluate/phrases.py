@@ -234,6 +234,8 @@ CHINESE: dict[str, str] = {
     "Validation": "验证集",
     "Seconds to fit": "训练秒数",
     "Texts a second": "每秒文本数",
+    "In-scope accuracy": "范围内准确率",
+    "Out-of-scope recall": "范围外召回率",
     "Size": "大小",
     "Fate": "结果",
     "seconds to fit": "训练秒数",

@@ -1,4 +1,4 @@
-"""Two small data sets of finance headlines, written for Metier: every company in them is invented.
+"""Small data written for Metier: two sets of finance headlines and what a bank knows; every company in it is invented.
 
 `headlines` (English, 400 rows) and `headlines_zh` (Chinese, 115 rows) have the columns `text`, `time`, `company`,
 `sentiment`, `topic` and `split`. The test part is later in time than the others and about companies that they do not
@@ -19,3 +19,9 @@ def path(name: str = "headlines") -> Path:
     if name not in NAMES:
         raise DataError(f"There is no sample {name!r}.{nearest(name, NAMES)}", expected=" or ".join(NAMES))
     return Path(__file__).parent / f"{name}.csv"
+
+
+def bank() -> Path:
+    """The folder with what an invented bank knows, English and Chinese: `faq.csv`, `history.jsonl`, `documents/`, and
+    `questions.csv` with what is right."""
+    return Path(__file__).parent / "support"

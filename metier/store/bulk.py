@@ -47,6 +47,12 @@ def add(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]])
     return set(_execute(connection, table, list(rows), (False, (), ())))
 
 
+def add_all(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes rows, none of which is there."""
+    for part in parts(rows):
+        connection.execute(table.insert(), list(part))
+
+
 def parts(values: Iterable[T], size: int = MANY) -> Iterator[Sequence[T]]:
     """The values, so many at a time."""
     iterator = iter(values)

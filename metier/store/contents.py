@@ -9,8 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, select
 
 from metier.store import bulk
+from metier.store import support_tables as _support  # noqa: F401 (the tables join the MetaData)
+from metier.store import tables as _house  # noqa: F401
 from metier.store.columns import canonical
-from metier.store.tables import metadata
+from metier.store.schema import metadata
 
 MODULUS = 2**256
 

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, inspect, text
 
 from metier.errors import MissingExtra, StoreError
 
-HEAD = "0001"
-"""The revision of `tables.py`."""
+HEAD = "0003"
+"""The revision of `tables.py` and `support_tables.py`."""
 VERSIONS = "metier_schema"
 FOLDER = Path(__file__).parent / "migrations"
 LOCK = 0x4D65746965720001

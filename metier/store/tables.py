@@ -5,63 +5,25 @@ Whoever changes a table writes a revision in `migrations/versions`, and raises `
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Boolean, Column, ForeignKey, Index, MetaData, Table, UniqueConstraint, false, text, true
+from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
 
 from metier.store.columns import Json, Key, Packed, Real, Whole, Words
-
-NAMES = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "pk": "pk_%(table_name)s",
-}
-metadata = MetaData(naming_convention=NAMES)
-
-
-def _text(name: str) -> Column[Any]:
-    return Column(name, Words, nullable=False, server_default="")
-
-
-def _key(name: str, **more: Any) -> Column[Any]:
-    return Column(name, Key, nullable=False, **more)
-
-
-def _number(name: str) -> Column[Any]:
-    return Column(name, Whole, nullable=False, server_default=text("0"))
-
-
-def _real(name: str) -> Column[Any]:
-    return Column(name, Real, nullable=False, server_default=text("0"))
-
-
-def _time(name: str) -> Column[Any]:
-    return Column(name, Real, nullable=False)
-
-
-def _counted(name: str = "number") -> Column[Any]:
-    return Column(name, Whole, primary_key=True, autoincrement=True)
-
-
-def _flag(name: str, default: bool) -> Column[Any]:
-    return Column(name, Boolean, nullable=False, server_default=true() if default else false())
-
+from metier.store.schema import counted, flag, keyed, metadata, real, timed, whole, worded
 
 # -- what came in ------------------------------------------------------------------------------------------------
 documents = Table(
     "documents",
     metadata,
-    _counted(),  # the order of arrival, which a replay follows
-    _key("id", unique=True),
-    _text("source"),
-    _text("text"),
-    _time("time"),
-    _time("received"),
-    _text("url"),
-    _text("language"),
+    counted(),  # the order of arrival, which a replay follows
+    keyed("id", unique=True),
+    worded("source"),
+    worded("text"),
+    timed("time"),
+    timed("received"),
+    worded("url"),
+    worded("language"),
     Column("meta", Json),
-    _text("version"),  # of the run that understood it
+    worded("version"),  # of the run that understood it
     Column("topics", Json),
     Column("sentiment", Json),
     Column("story", Key),
@@ -80,9 +42,9 @@ stories = Table(
     metadata,
     Column("id", Key, primary_key=True),
     Column("document", Key),  # the first one
-    _time("first"),
-    _time("last"),
-    _number("heat"),
+    timed("first"),
+    timed("last"),
+    whole("heat"),
     Column("topics", Json),
     Column("sentiment", Json),
     Index(None, "last", "id"),
@@ -95,8 +57,8 @@ mentions = Table(
     Column("start", Whole, primary_key=True, autoincrement=False),
     Column("end", Whole, primary_key=True, autoincrement=False),
     Column("company", Key, primary_key=True),
-    _text("surface"),
-    _text("how"),
+    worded("surface"),
+    worded("how"),
     Column("score", Real, nullable=False, server_default=text("1")),
     Column("sentiment", Json),
     Index(None, "company"),
@@ -105,8 +67,8 @@ unlinked = Table(
     "unlinked",
     metadata,
     Column("surface", Key, primary_key=True),
-    _number("count"),
-    _time("last"),
+    whole("count"),
+    timed("last"),
 )
 pins = Table(
     "pins",
@@ -116,15 +78,15 @@ pins = Table(
     Column("by", Key, primary_key=True),  # alert:ID, interaction:ID, person:NAME
     Index(None, "by"),
 )
-positions = Table("positions", metadata, Column("source", Key, primary_key=True), _text("position"), _time("at"))
+positions = Table("positions", metadata, Column("source", Key, primary_key=True), worded("position"), timed("at"))
 quarantine = Table(
     "quarantine",
     metadata,
-    _counted(),
-    _key("source"),
-    _text("raw"),
-    _text("reason"),
-    _time("at"),
+    counted(),
+    keyed("source"),
+    worded("raw"),
+    worded("reason"),
+    timed("at"),
     Column("replayed", Real),
     Index(None, "at"),
     sqlite_autoincrement=True,
@@ -137,13 +99,13 @@ ticks = Table(
     Column("topic", Key, primary_key=True),
     Column("company", Key, primary_key=True),
     Column("start", Real, primary_key=True),
-    _number("stories"),
-    _number("negatives"),
-    _number("uncertain"),
-    _real("sentiment"),
-    _number("heat"),
-    _number("total"),
-    _flag("open", True),
+    whole("stories"),
+    whole("negatives"),
+    whole("uncertain"),
+    real("sentiment"),
+    whole("heat"),
+    whole("total"),
+    flag("open", True),
     Column("signal", Json),
     Index(None, "start"),
     sqlite_with_rowid=False,
@@ -155,7 +117,7 @@ series = Table(
     Column("company", Key, primary_key=True),
     Column("state", Json),
     Column("packed", Packed),
-    _time("at"),
+    timed("at"),
 )
 stages = Table(
     "stages",
@@ -163,7 +125,7 @@ stages = Table(
     Column("name", Key, primary_key=True),
     Column("state", Json),
     Column("packed", Packed),
-    _time("at"),
+    timed("at"),
 )
 
 # -- what was said -----------------------------------------------------------------------------------------------
@@ -171,12 +133,12 @@ alerts = Table(
     "alerts",
     metadata,
     Column("id", Key, primary_key=True),
-    _key("topic"),
-    _key("company"),
-    _key("state"),
-    _text("severity"),
-    _time("since"),
-    _time("last"),
+    keyed("topic"),
+    keyed("company"),
+    keyed("state"),
+    worded("severity"),
+    timed("since"),
+    timed("last"),
     Column("fired", Real),
     Column("resolved", Real),
     Column("labels", Json),
@@ -198,49 +160,49 @@ silences = Table(
     metadata,
     Column("id", Key, primary_key=True),
     Column("matchers", Json, nullable=False),
-    _time("starts"),
-    _time("ends"),
-    _text("by"),
-    _text("comment"),
+    timed("starts"),
+    timed("ends"),
+    worded("by"),
+    worded("comment"),
     Index(None, "ends"),
 )
 notices = Table(
     "notices",
     metadata,
     Column("id", Key, primary_key=True),
-    _key("receiver"),
+    keyed("receiver"),
     Column("body", Json, nullable=False),
     Column("alerts", Json),
-    _time("at"),
-    _key("state"),
-    _number("tries"),
-    _real("again"),
+    timed("at"),
+    keyed("state"),
+    whole("tries"),
+    real("again"),
     Column("sent", Real),
-    _text("fault"),
+    worded("fault"),
     Index(None, "state", "receiver", "at"),
 )
 watchlists = Table(
     "watchlists",
     metadata,
     Column("id", Key, primary_key=True),
-    _text("name"),
-    _key("owner"),
+    worded("name"),
+    keyed("owner"),
     Column("topics", Json, nullable=False),
     Column("companies", Json, nullable=False),
-    _time("at"),
+    timed("at"),
     Index(None, "owner"),
 )
 missed = Table(
     "missed",
     metadata,
     Column("id", Key, primary_key=True),
-    _key("topic"),
-    _key("company"),
-    _time("starts"),
-    _time("ends"),
-    _text("who"),
-    _time("at"),
-    _text("comment"),
+    keyed("topic"),
+    keyed("company"),
+    timed("starts"),
+    timed("ends"),
+    worded("who"),
+    timed("at"),
+    worded("comment"),
     Column("documents", Json, nullable=False),
     Index(None, "starts"),
 )
@@ -249,20 +211,20 @@ missed = Table(
 interactions = Table(
     "interactions",
     metadata,
-    _counted(),
-    _key("id", unique=True),
-    _key("app"),
-    _key("kind"),
-    _key("subject"),
-    _text("head"),
+    counted(),
+    keyed("id", unique=True),
+    keyed("app"),
+    keyed("kind"),
+    keyed("subject"),
+    worded("head"),
     Column("prediction", Json),
     Column("shown", Real),
-    _key("verdict"),
+    keyed("verdict"),
     Column("correction", Json),
-    _text("who"),
-    _time("at"),
-    _text("version"),
-    _text("comment"),
+    worded("who"),
+    timed("at"),
+    worded("version"),
+    worded("comment"),
     Index(None, "kind", "subject"),
     Index(None, "app", "at"),
     sqlite_autoincrement=True,
@@ -271,14 +233,14 @@ audit = Table(
     "audit",
     metadata,
     Column("number", Whole, primary_key=True, autoincrement=False),
-    _time("at"),
-    _key("who"),
-    _key("what"),
-    _key("kind"),
-    _key("subject"),
-    _text("details"),  # canonical JSON, as its hash covers it
-    _text("previous"),
-    _text("hash"),
+    timed("at"),
+    keyed("who"),
+    keyed("what"),
+    keyed("kind"),
+    keyed("subject"),
+    worded("details"),  # canonical JSON, as its hash covers it
+    worded("previous"),
+    worded("hash"),
     Index(None, "kind", "subject"),
     Index(None, "at"),
 )
@@ -288,18 +250,18 @@ people = Table(
     "people",
     metadata,
     Column("name", Key, primary_key=True),
-    _text("password"),  # an argon2id hash; empty: comes in by single sign-on alone
-    _key("role"),
-    _flag("active", True),
-    _time("at"),
+    worded("password"),  # an argon2id hash; empty: comes in by single sign-on alone
+    keyed("role"),
+    flag("active", True),
+    timed("at"),
 )
 sessions = Table(
     "sessions",
     metadata,
     Column("digest", Key, primary_key=True),
     Column("person", Key, ForeignKey("people.name", ondelete="CASCADE"), nullable=False),
-    _time("at"),
-    _time("expires"),
+    timed("at"),
+    timed("expires"),
     Index(None, "person"),
     Index(None, "expires"),
 )
@@ -307,12 +269,12 @@ keys = Table(
     "keys",
     metadata,
     Column("digest", Key, primary_key=True),
-    _key("name"),
-    _key("role"),
-    _time("at"),
+    keyed("name"),
+    keyed("role"),
+    timed("at"),
     Column("expires", Real),
     UniqueConstraint("name"),
 )
 attempts = Table(
-    "attempts", metadata, _counted(), _key("key"), _time("at"), Index(None, "key", "at"), sqlite_autoincrement=True
+    "attempts", metadata, counted(), keyed("key"), timed("at"), Index(None, "key", "at"), sqlite_autoincrement=True
 )

@@ -20,7 +20,7 @@ from metier.apps.monitor.explain.plot import picture
 from metier.apps.monitor.explain.summary import Sentence
 from metier.apps.monitor.explain.why import Case, Told, baseline, evidence
 from metier.apps.monitor.item import SeriesKey, Signal, Tick
-from metier.apps.monitor.zones import zone_of
+from metier.apps.zones import zone_of
 from metier.errors import RecipeError
 
 T, STEP = 1_582_500_000.0, 3_600.0

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from monitor.feeding import FeedServer, feed_server, rss, send
 
-from metier.apps.monitor.addresses import allowed
+from metier.apps.addresses import allowed
 from metier.apps.monitor.normalise import Item, normalise
 from metier.apps.monitor.sources import Batch
 from metier.apps.monitor.sources.entries import NoFeed, parsed
@@ -279,7 +279,7 @@ def test_a_name_that_changes_its_address_gains_nothing(server: FeedServer, monke
         connected.append(address[0])
         raise ConnectionRefusedError("refused")
 
-    monkeypatch.setattr("metier.apps.monitor.addresses.socket.getaddrinfo", answers)
+    monkeypatch.setattr("metier.apps.addresses.socket.getaddrinfo", answers)
     monkeypatch.setattr("socket.create_connection", connect)
     with pytest.raises(FetchFault, match="cannot be asked"):
         Fetcher(Manners()).get("http://rebinding.example/")
@@ -348,7 +348,7 @@ def test_what_cannot_be_asked_says_why(server: FeedServer, monkeypatch: pytest.M
     def nobody(*_: object, **__: object) -> None:
         raise socket.gaierror(-2, "Name or service not known")
 
-    monkeypatch.setattr("metier.apps.monitor.addresses.socket.getaddrinfo", nobody)
+    monkeypatch.setattr("metier.apps.addresses.socket.getaddrinfo", nobody)
     with pytest.raises(FetchFault, match="cannot be found: Name or service"):
         Fetcher(QUICK).get("http://nowhere.example/")
 

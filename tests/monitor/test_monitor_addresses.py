@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from metier.apps.monitor.addresses import allowed, may_reach, pinned, shown
+from metier.apps.addresses import allowed, may_reach, pinned, shown
 from metier.errors import RecipeError
 
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metier.apps.monitor.item import Item, Received
-from metier.apps.monitor.markup import matchable, plain
 from metier.apps.monitor.normalise import Fields, Normaliser, Quarantined, Rules, normalise
 from metier.apps.monitor.published import written
 from metier.apps.monitor.sources.lines import json_line
-from metier.apps.monitor.zones import zone_of
+from metier.apps.zones import zone_of
+from metier.data.markup import matchable, plain
 from metier.errors import RecipeError
 
 NOW = 1_780_000_000.0  # 28 May 2026

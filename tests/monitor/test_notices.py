@@ -23,9 +23,10 @@ from typing import Any
 import pytest
 from monitor.listener import listening
 
+from metier.apps.hooks import Answer, Hook, Webhook
 from metier.apps.monitor.alerts.notices import Outbox, Outcome, Rate, Shelf, Waiting, sender
 from metier.apps.monitor.alerts.routes import ReceiverPart
-from metier.apps.monitor.alerts.senders import Answer, Apprise, Hook, Webhook, written
+from metier.apps.monitor.alerts.senders import Apprise, written
 from metier.errors import RecipeError
 
 BODY = {
@@ -285,7 +286,7 @@ def test_a_sender_that_is_broken_is_said_and_the_thread_goes_on(caplog: pytest.L
 KILLED = """
 import os, sqlite3, sys
 from metier.apps.monitor.alerts.notices import Outbox, Outcome, Shelf, Waiting
-from metier.apps.monitor.alerts.senders import Hook, Webhook
+from metier.apps.hooks import Hook, Webhook
 
 base = sqlite3.connect(sys.argv[1], isolation_level=None)
 def waiting(receiver, most):

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from metier.apps.monitor.alerts.dispatch import Told
-from metier.apps.monitor.alerts.routes import AlertsPart, length
+from metier.apps.monitor.alerts.routes import AlertsPart
+from metier.apps.tables import length
 from metier.errors import RecipeError
 
 WHOLE = """

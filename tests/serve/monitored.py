@@ -20,9 +20,8 @@ from monitor import sample_month
 from metier.apps.monitor import assemble
 from metier.apps.monitor.settings import MonitorSettings
 from metier.apps.monitor.sources.inbox import Inbox
+from metier.serve.doors.hand import Hand, add_key, enrol
 from metier.serve.monitor import ServiceSettings, create_app
-from metier.serve.monitor.acts import Hand
-from metier.serve.monitor.lists import add_key, enrol
 from metier.store import alerts, quarantine
 from metier.store.quarantine import Quarantined
 from metier.store.store import Store
@@ -99,7 +98,7 @@ def client_of(app, key=None, address="127.0.0.1", **more):
 
 
 def main() -> None:
-    from metier.serve.monitor.server import serve
+    from metier.serve.doors.server import serve
 
     folder = Path(sys.argv[1]).parent
     with Store.open(sys.argv[1]) as store:

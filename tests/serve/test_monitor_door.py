@@ -9,9 +9,9 @@ from monitored import NOW, PASSWORD, console
 from test_monitor_api import ask, firing, last_entry
 
 from metier.errors import RecipeError
+from metier.serve.doors.door import COOKIE
+from metier.serve.doors.server import setup_link
 from metier.serve.monitor import ServiceSettings
-from metier.serve.monitor.door import COOKIE
-from metier.serve.monitor.server import setup_link
 from metier.store import audit, people
 from metier.store.store import Store
 

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from metier.store import alerts, audit, documents, interactions, notices, people, positions, quarantine, stories, ticks
+from metier.store import (
+    alerts,
+    audit,
+    conversations,
+    customers,
+    deliveries,
+    documents,
+    interactions,
+    knowledge,
+    notices,
+    people,
+    positions,
+    quarantine,
+    stories,
+    ticks,
+)
 from metier.store.alerts import Missed, Silence, StoredAlert, Watchlist
 from metier.store.audit import Entry
+from metier.store.conversations import Conversation, Message
+from metier.store.deliveries import Delivery
 from metier.store.documents import StoredDocument, StoredMention
+from metier.store.knowledge import Candidate, Promotion, StoredEntry
 from metier.store.notices import StoredNotice
 from metier.store.quarantine import Quarantined
 from metier.store.store import Store
@@ -53,3 +71,17 @@ def fill(store: Store, count: int = 10) -> None:
         audit.append(
             connection, Entry("ann", "log in", 1.0), Entry("ann", "acknowledge", 2.5, "alert", "a1", {"x": 0.1})
         )
+        _serve(connection)
+    customers.erase_customer(store, ["c2"], who="ann", now=9.0)
+
+
+def _serve(connection) -> None:
+    """Customer service: an entry, a conversation with a message that is delivered, and one that is erased."""
+    trial = knowledge.record(connection, Promotion("promoted", ["k1"], 4.0, "ann", {"right": 0.5}))
+    knowledge.put(connection, [StoredEntry("e1", "Why?", "Because {order}.", ["How come?"], at=4.0)], trial.id)
+    knowledge.propose(connection, Candidate("gap", "When?", "", "visitor", 5.0, near=[{"id": "e1"}], id="k1"))
+    for id in ("c1", "c2"):
+        opened = Conversation(id, conversations.digest(id), "bot", 1.0, 1.0, context={"question": "Why?"})
+        conversations.open_one(connection, opened)
+        said = conversations.say(connection, Message("m1", id, "visitor", "为什么?\x00", 2.0))
+        deliveries.add(connection, Delivery("chat", id, said.number, 3.0))

@@ -112,7 +112,7 @@ def test_a_tampered_log_is_told_of_and_restored_only_on_demand(tmp_path, server)
     url = stores.fresh(server)
     with pytest.raises(StoreError, match="not as it was written, from row 2 on"):
         restore(tmp_path / "b.backup", url)
-    assert restore(tmp_path / "b.backup", url, tampered=True)["audit"] == 2
+    assert restore(tmp_path / "b.backup", url, tampered=True)["audit"] == 3
 
 
 def test_a_backup_that_is_cut_off_leaves_nothing(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from metier.apps.monitor.alerts.routes import AlertsPart, Length, Part, Words
+from metier.apps.monitor.alerts.routes import AlertsPart
 from metier.apps.monitor.counting import Voices
 from metier.apps.monitor.detection.baseline import Calendar
 from metier.apps.monitor.detection.budget import Budget
@@ -17,7 +17,8 @@ from metier.apps.monitor.detection.detectors import Settings as Detecting
 from metier.apps.monitor.normalise import Fields, Rules
 from metier.apps.monitor.stories.assign import StorySettings
 from metier.apps.monitor.understand import Heads
-from metier.apps.monitor.zones import zone_of
+from metier.apps.tables import Length, Part, Words
+from metier.apps.zones import zone_of
 from metier.errors import RecipeError
 from metier.recipe.mistakes import fill
 

@@ -1,7 +1,7 @@
 """The service of the monitor: an API for programs and pages for people, over one store.
 
-`door` says who comes in, `acts` is what they may do (each with its entry in the audit log), `views` what they see;
-routes and pages only carry that over.
+`metier.serve.doors` says who comes in, `acts` is what they may do (each with its entry in the audit log), `views` what
+they see; routes and pages only carry that over.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from metier.serve.monitor.settings import ServiceSettings
 
 if TYPE_CHECKING:
+    from metier.serve.doors.server import serve
     from metier.serve.monitor.app import create_app
-    from metier.serve.monitor.server import serve
 
 __all__ = ["ServiceSettings", "create_app", "serve"]
 
-_LATER = {"create_app": "metier.serve.monitor.app", "serve": "metier.serve.monitor.server"}
+_LATER = {"create_app": "metier.serve.monitor.app", "serve": "metier.serve.doors.server"}
 
 
 def __getattr__(name: str) -> Any:

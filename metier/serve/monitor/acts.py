@@ -6,52 +6,23 @@ of which nothing can be, names it by its id.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from metier.apps.monitor.alerts import life
 from metier.apps.monitor.alerts.life import Alert
 from metier.errors import DataError
-from metier.store import alerts, audit, interactions
+from metier.serve.doors.hand import Hand, Missing
+from metier.store import alerts, interactions
 from metier.store.alerts import StoredAlert
-from metier.store.audit import Entry
-from metier.store.store import Store
-from metier.types import NOTHING, Interaction
+from metier.types import Interaction
 
 APP = "monitor"
 SAID = {"true": "right", "false": "wrong", "unclear": "unsure"}
 """What a verdict on an alert is to training."""
 LONGEST = 2_000
 """Characters of a comment."""
-T = TypeVar("T")
-
-
-class Missing(DataError):
-    """What is asked for is not there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hand:
-    """Who does something now."""
-
-    store: Store
-    who: str
-    now: float
-
-    def do(
-        self, what: str, kind: str, subject: str, work: Callable[[Connection], T], details: Mapping[str, Any] = NOTHING
-    ) -> T:
-        """Does `work` and writes down that it was done, in one transaction."""
-
-        def both(connection: Connection) -> T:
-            done = work(connection)
-            audit.append(connection, Entry(self.who, what, self.now, kind, subject, details))
-            return done
-
-        return self.store.run(both)
 
 
 def current(stored: StoredAlert) -> Alert:

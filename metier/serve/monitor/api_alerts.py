@@ -13,10 +13,12 @@ from starlette.concurrency import run_in_threadpool
 
 from metier.apps.monitor.alerts import export
 from metier.apps.monitor.explain.brief import brief
-from metier.apps.monitor.zones import zone_of
+from metier.apps.zones import zone_of
+from metier.serve.doors.routes import Analyst, BoundedRoute, Viewer
+from metier.serve.doors.schema import Moment
 from metier.serve.monitor import acts, views
-from metier.serve.monitor.console import Analyst, At, BoundedRoute, Console, Viewer
-from metier.serve.monitor.schema import Judged, Moment, Owned, Remarked, Said, Snoozed
+from metier.serve.monitor.console import At, Console
+from metier.serve.monitor.schema import Judged, Owned, Remarked, Said, Snoozed
 from metier.serve.problems import Problem
 from metier.store import alerts
 from metier.store.alerts import StoredAlert, Wanted

@@ -9,9 +9,11 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from metier.serve.body import parse
+from metier.serve.doors.routes import Analyst, BoundedRoute, Viewer
+from metier.serve.doors.schema import Number
 from metier.serve.monitor import lists, views
-from metier.serve.monitor.console import Analyst, At, BoundedRoute, Console, Viewer
-from metier.serve.monitor.schema import Feedback, Number, Replayed, Settled
+from metier.serve.monitor.console import At, Console
+from metier.serve.monitor.schema import Feedback, Replayed, Settled
 from metier.serve.problems import CLOSE, Problem
 from metier.store import documents, quarantine
 

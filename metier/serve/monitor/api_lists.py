@@ -1,4 +1,4 @@
-"""Series, silences, watchlists, missed events, people and keys over HTTP."""
+"""Series, silences, watchlists and missed events over HTTP."""
 
 from __future__ import annotations
 
@@ -7,19 +7,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from metier.serve.doors.routes import Analyst, BoundedRoute, Viewer
+from metier.serve.doors.schema import Moment
 from metier.serve.monitor import lists, views
-from metier.serve.monitor.console import Admin, Analyst, At, BoundedRoute, Viewer
-from metier.serve.monitor.schema import (
-    ChangedPerson,
-    MissedEvent,
-    Moment,
-    NewKey,
-    NewPerson,
-    Number,
-    Silenced,
-    Watched,
-)
-from metier.store import alerts, audit, people, ticks
+from metier.serve.monitor.console import At
+from metier.serve.monitor.schema import MissedEvent, Silenced, Watched
+from metier.store import alerts, ticks
 from metier.store.alerts import Missed
 
 DAY = 86_400.0
@@ -113,49 +106,3 @@ def miss(at: At, caller: Analyst, said: MissedEvent) -> dict[str, Any]:
 @router.delete("/v1/missed/{id}", status_code=204, tags=["lists"], summary="Take back that an event was missed")
 def withdraw(at: At, caller: Analyst, id: str) -> None:
     lists.withdraw(at.hand(caller), id)
-
-
-# -- who may -----------------------------------------------------------------------------------------------------------
-@router.get("/v1/whoami", tags=["people"], summary="Who asks")
-def whoami(caller: Viewer) -> dict[str, str]:
-    return {"name": caller.name, "role": caller.role, "kind": caller.kind}
-
-
-@router.get("/v1/people", tags=["people"], summary="Who may come in")
-def everybody(at: At, caller: Admin) -> dict[str, Any]:
-    with at.store.read() as connection:
-        return {
-            "people": [asdict(one) for one in people.listing(connection)],
-            "keys": [asdict(one) for one in people.all_keys(connection)],
-        }
-
-
-@router.post("/v1/people", status_code=201, tags=["people"], summary="Let somebody in")
-def enrol(at: At, caller: Admin, said: NewPerson) -> dict[str, str]:
-    lists.enrol(at.hand(caller), said.name, said.role, said.password)
-    return {"name": said.name.strip(), "role": said.role}
-
-
-@router.patch("/v1/people/{name}", status_code=204, tags=["people"], summary="Change somebody's role or password")
-def change(at: At, caller: Admin, name: str, said: ChangedPerson) -> None:
-    lists.change(at.hand(caller), name, role=said.role, active=said.active, password=said.password)
-
-
-@router.post("/v1/keys", status_code=201, tags=["people"], summary="A key for a program; it is shown once")
-def add_key(at: At, caller: Admin, said: NewKey) -> dict[str, str]:
-    return {"name": said.name.strip(), "key": lists.add_key(at.hand(caller), said.name, said.role, said.days)}
-
-
-@router.delete("/v1/keys/{name}", status_code=204, tags=["people"], summary="End a key")
-def revoke(at: At, caller: Admin, name: str) -> None:
-    lists.revoke_key(at.hand(caller), name)
-
-
-@router.get("/v1/audit", tags=["people"], summary="Who did what, the latest first")
-def log(
-    at: At, caller: Admin, before: Number | None = None, kind: str | None = None, subject: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
-) -> dict[str, Any]:  # fmt: skip
-    with at.store.read() as connection:
-        found = audit.listing(connection, before=before, kind=kind, subject=subject, limit=limit)
-        return {"entries": [asdict(one) for one in found]}

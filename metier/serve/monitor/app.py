@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from metier.apps.monitor.sources.inbox import SpoolFull
-from metier.errors import StoreGone
 from metier.serve import documentation, problems
-from metier.serve.gate import API_POLICY, DOCS_POLICY, PAGE_PATHS, PAGE_POLICY, Gate, policy
-from metier.serve.keys import KeyRing
-from metier.serve.monitor import api_alerts, api_documents, api_lists, entrance
-from metier.serve.monitor.acts import Missing
-from metier.serve.monitor.console import At, Console, Viewer
+from metier.serve.doors import answers, api_people, entrance
+from metier.serve.doors.gate import HouseGate
+from metier.serve.doors.routes import Viewer
+from metier.serve.monitor import api_alerts, api_documents, api_lists
+from metier.serve.monitor.console import At, Console
 from metier.serve.monitor.settings import ServiceSettings
-from metier.serve.problems import Problem, overloaded
-from metier.store.people import TooManyAttempts
+from metier.serve.problems import overloaded
 from metier.types import NOTHING
 
 if TYPE_CHECKING:
@@ -29,12 +27,6 @@ if TYPE_CHECKING:
     from metier.store.store import Store
 
 ABOUT = "Opinion monitoring: documents in, alerts with their evidence out. Times are seconds since 1970, UTC."
-PLAIN_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; frame-ancestors 'none'"
-)
-REFERRER = "same-origin"
-"""With `no-referrer` browsers send forms from nowhere (`Origin: null`), as another site would."""
-PLAIN_PATHS = ("/login", "/setup")
 PAGES = frozenset({"/", "/series", "/alerts", "/companies", "/review", "/missed", "/people"})
 PAGE_FOLDERS = ("/alerts/", "/stories/")
 
@@ -66,8 +58,9 @@ def create_app(
     app.state.console = console
     app.add_middleware(_ConsoleGate, console=console)
     problems.install(app)
+    answers.install(app)
     _install(app)
-    for router in (api_alerts.router, api_documents.router, api_lists.router, entrance.router):
+    for router in (api_alerts.router, api_documents.router, api_lists.router, api_people.router, entrance.router):
         app.include_router(router)
     _add_operations(app)
     documentation.add_page(app)
@@ -83,36 +76,28 @@ def is_page(path: str) -> bool:
     return path in PAGES or path.startswith(PAGE_FOLDERS)
 
 
-class _ConsoleGate(Gate):
-    """The gate of the console: keys are looked at behind it, by the door."""
+class _ConsoleGate(HouseGate):
+    """The gate of the monitor's console."""
 
     def __init__(self, app: Any, console: Console) -> None:
-        super().__init__(app, console.settings, KeyRing(), console.figures)
-        console.gate = self
+        super().__init__(app, console, console.figures)
 
-    def policy(self, path: str) -> Iterable[tuple[bytes, bytes]]:
-        """What a browser may do with the answer at a path."""
-        if is_page(path) or path.startswith(PAGE_PATHS):
-            return policy(PAGE_POLICY, kept=path.startswith(PAGE_PATHS), referrer=REFERRER)
-        if path in PLAIN_PATHS or path.endswith("/brief"):
-            return policy(PLAIN_POLICY, kept=False, referrer=REFERRER)
-        return policy(DOCS_POLICY if path == "/docs" else API_POLICY, kept=path.startswith("/docs"))
+    def is_page(self, path: str) -> bool:
+        """Whether a page answers at a path."""
+        return is_page(path)
+
+    def is_plain(self, path: str) -> bool:
+        """Whether what answers at a path is a page without scripts."""
+        return super().is_plain(path) or path.endswith("/brief")
 
 
 def _install(app: FastAPI) -> None:
-    """Answers to what the monitor raises; the nearest kind of an exception decides."""
+    """Answers to what the monitor raises beside what every console does."""
 
-    async def answer(_: Request, error: Exception) -> JSONResponse:
-        if isinstance(error, Missing):
-            return Problem(404, str(error)).response()
-        if isinstance(error, TooManyAttempts):
-            return Problem(429, str(error), headers={"Retry-After": str(int(error.seconds) + 1)}).response()
-        if isinstance(error, SpoolFull):
-            return overloaded(str(error), error.retry_after).response()
-        return overloaded(str(error), 5.0).response()
+    async def full(_: Request, error: Exception) -> JSONResponse:
+        return overloaded(str(error), error.retry_after if isinstance(error, SpoolFull) else 5.0).response()
 
-    for kind in (Missing, TooManyAttempts, SpoolFull, StoreGone):
-        app.add_exception_handler(kind, answer)
+    app.add_exception_handler(SpoolFull, full)
 
 
 def _add_operations(app: FastAPI) -> None:

@@ -1,18 +1,15 @@
-"""What the routes and the pages share, and how a route says who may ask."""
+"""What the routes and the pages share."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import Depends, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import Depends, Request
 
 from metier.apps.monitor.companies.link import Companies
-from metier.serve.body import read_json
-from metier.serve.monitor.acts import Hand
-from metier.serve.monitor.door import Caller, Door
+from metier.serve.doors.house import House
 from metier.serve.monitor.figures import Figures
 from metier.serve.monitor.settings import ServiceSettings
 from metier.serve.monitor.summaries import Desk
@@ -24,12 +21,11 @@ from metier.types import NOTHING
 if TYPE_CHECKING:
     from metier.apps.monitor.explain.written import Summaries
     from metier.apps.monitor.sources.inbox import Inbox
-    from metier.serve.gate import Gate
 
 Status = Callable[[], Mapping[str, Any]]
 
 
-class Console:
+class Console(House):
     """The parts of one service.
 
     Args:
@@ -46,51 +42,18 @@ class Console:
         self, store: Store, settings: ServiceSettings, inbox: Inbox | None = None, companies: Companies | None = None,
         status: Status = lambda: NOTHING, clock: Callable[[], float] = time.time, summaries: Summaries | None = None,
     ) -> None:  # fmt: skip
-        self.store, self.settings, self.inbox, self.status, self.clock = store, settings, inbox, status, clock
+        super().__init__(store, settings, clock)
+        self.settings: ServiceSettings = settings
+        self.inbox, self.status = inbox, status
         self.names = Names(companies)
-        self.door = Door(store, settings, clock)
         self.figures = Figures(store, status)
         self.desk = None if summaries is None else Desk(summaries, clock)
-        self.gate: Gate | None = None
-
-    def hand(self, caller: Caller) -> Hand:
-        """With what a caller does something now."""
-        return Hand(self.store, caller.name, self.clock())
 
     def mark(self) -> tuple[Any, ...]:
         """What changes whenever the engine or a person changed something: by it an open page knows that it is old."""
         with self.store.read() as connection:
             clock = ticks.stage(connection, "monitor.clock")
             return (clock.at, clock.state.get("step")) if clock else (), audit.head(connection)[0]
-
-    # what `server.DrainingServer` asks
-    def drain(self) -> None:
-        """From now on nothing new is taken."""
-        if self.gate is not None:
-            self.gate.draining = True
-
-    @property
-    def draining(self) -> bool:
-        return self.gate is not None and self.gate.draining
-
-    @property
-    def drained(self) -> bool:
-        """Whether every request that was accepted has its answer."""
-        return self.gate is None or not self.gate.in_flight
-
-
-class BoundedRoute(APIRoute):
-    """A route whose JSON is read by `read_json`, within the limits, before FastAPI looks at it."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def bounded(request: Request) -> Response:
-            if self.body_field is not None:
-                request._json = await read_json(request, console_of(request).settings.limits)
-            return await handle(request)
-
-        return bounded
 
 
 def console_of(request: Request) -> Console:
@@ -99,14 +62,4 @@ def console_of(request: Request) -> Console:
     return found
 
 
-def _asks(role: str) -> Callable[[Request], Caller]:
-    def caller(request: Request) -> Caller:
-        return console_of(request).door.require(request, role, request.method)
-
-    return caller
-
-
 At = Annotated[Console, Depends(console_of)]
-Viewer = Annotated[Caller, Depends(_asks("viewer"))]
-Analyst = Annotated[Caller, Depends(_asks("analyst"))]
-Admin = Annotated[Caller, Depends(_asks("admin"))]

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 
-from metier.apps.monitor import zones
 from metier.apps.monitor.explain.brief import link
 from metier.apps.monitor.item import EVERYTHING
-from metier.errors import RecipeError
-from metier.evaluate import pages
+from metier.serve.doors.drawing import clock, environment, style, zone_of
 from metier.serve.monitor.phrases import say
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+__all__ = ["clock", "draw", "series_link", "span_text", "zone_of"]
 HOUR = 3600.0
 
 
@@ -31,27 +28,6 @@ def draw(template: str, language: str, **values: Any) -> Markup:
 
     found = _environment().get_template(template).render(t=spoken, language=language, css=style(), **values)
     return Markup(found)  # made by a template that escapes
-
-
-@cache
-def style() -> Markup:
-    """The style sheet of all pages."""
-    own = files("metier.serve").joinpath("page.css").read_text(encoding="utf-8")
-    more = files("metier.serve.monitor").joinpath("console.css").read_text(encoding="utf-8")
-    return Markup(own + more)  # files of this package
-
-
-def clock(seconds: float | None, zone: str, form: str = "%Y-%m-%d %H:%M") -> str:
-    """A time as the viewer's clock shows it."""
-    return "–" if seconds is None else datetime.fromtimestamp(seconds, tz=zone_of(zone)).strftime(form)
-
-
-def zone_of(name: str) -> tzinfo:
-    """A time zone; UTC for a name that is none."""
-    try:
-        return zones.zone_of(name)
-    except RecipeError:
-        return UTC
 
 
 def series_link(topic: str, company: str, **more: Any) -> str:
@@ -69,17 +45,8 @@ def span_text(seconds: float, language: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = pages.environment("metier.serve.monitor")
-    environment.globals |= {
-        "link": link, "clock": clock, "series_link": series_link, "EVERYTHING": EVERYTHING, "quote": _quoted,
-        "span_text": span_text, "percent": _percent,
+    found = environment("metier.serve.monitor")
+    found.globals |= {
+        "link": link, "series_link": series_link, "EVERYTHING": EVERYTHING, "span_text": span_text,
     }  # fmt: skip
-    return environment
-
-
-def _quoted(value: str) -> str:
-    return quote(value, safe="")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f}%"
+    return found

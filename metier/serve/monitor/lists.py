@@ -1,4 +1,4 @@
-"""What people do besides judging alerts: silences, watchlists, missed events, corrections, the quarantine, who may."""
+"""What people do besides judging alerts: silences, watchlists, missed events, corrections, the quarantine."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 
 from metier.apps.monitor.alerts import matchers
 from metier.errors import DataError
-from metier.serve.monitor.acts import APP, LONGEST, Hand, Missing
-from metier.serve.monitor.door import add_person
-from metier.store import alerts, documents, interactions, people, quarantine
+from metier.serve.doors.hand import Hand, Missing
+from metier.serve.monitor.acts import APP, LONGEST
+from metier.store import alerts, documents, interactions, quarantine
 from metier.store.alerts import Missed, Silence, Watchlist
 from metier.types import Interaction
 
@@ -218,46 +218,6 @@ def link(hand: Hand, surfaces: Iterable[str]) -> None:
     """Takes names off the list of those that belong to no known company."""
     names = list(surfaces)
     hand.do("settle", "unlinked", "", lambda connection: documents.link(connection, names), {"names": names})
-
-
-# -- people and keys ---------------------------------------------------------------------------------------------------
-def enrol(hand: Hand, name: str, role: str, password: str | None) -> None:
-    """A new person. Raises `DataError`."""
-    hand.store.run(lambda connection: add_person(connection, name.strip(), role, password, hand.who, hand.now))
-
-
-def change(
-    hand: Hand, name: str, *, role: str | None = None, active: bool | None = None, password: str | None = None
-) -> None:
-    """Changes a person. Raises `DataError`."""
-
-    def work(connection: Connection) -> None:
-        people.change(connection, name, role=role, active=active, password=password)
-
-    said = {"role": role, "active": active, "password": None if password is None else "changed"}
-    hand.do("change", "person", name, work, {key: value for key, value in said.items() if value is not None})
-
-
-def add_key(hand: Hand, name: str, role: str, days: float | None = None) -> str:
-    """A key for a program; it is shown once. Raises `DataError`."""
-    expires = None if days is None else hand.now + days * 86_400
-    if not 0 < len(name.strip()) <= NAME:
-        raise DataError("A key needs a name.", expected=f"1 to {NAME} characters")
-
-    def work(connection: Connection) -> str:
-        return people.add_key(connection, name.strip(), role, hand.now, expires)
-
-    return hand.do("add", "key", name.strip(), work, {"role": role, "expires": expires})
-
-
-def revoke_key(hand: Hand, name: str) -> None:
-    """Ends a key. Raises `DataError`."""
-    details: dict[str, str] = {}  # filled before the entry is written
-
-    def work(connection: Connection) -> None:
-        details["sha256"] = people.revoke(connection, name)
-
-    hand.do("revoke", "key", name, work, details)
 
 
 def _short(comment: str) -> str:

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from starlette.requests import HTTPConnection
-
-from metier.serve.words import LANGUAGES, preferred
+from metier.serve.doors.phrases import DOOR
+from metier.serve.words import LANGUAGES
 
 PHRASES: dict[str, tuple[str, str]] = {
-    # the door
-    "log_in": ("Log in", "登录"),
-    "log_in_lead": ("Opinion monitoring", "舆情监测"),
-    "log_out": ("Log out", "退出登录"),
-    "set_up": ("First person", "创建首位用户"),
-    "set_up_lead": ("This person may do everything, and let others in.", "该用户拥有全部权限，并可添加其他用户。"),
-    "name": ("Name", "用户名"),
-    "password": ("Password", "密码"),
-    "password_again": ("Password again", "再次输入密码"),
-    "wrong_password": ("Name and password do not belong together.", "用户名或密码错误。"),
-    "too_many": ("Too many log-ins failed. Try again in some minutes.", "登录失败次数过多，请稍后再试。"),
-    "not_the_same": ("The two passwords are not the same.", "两次输入的密码不一致。"),
-    "nobody_yet": (
-        "Nobody may come in yet: open the link that the start of the service printed.",
-        "尚无用户：请打开服务启动时显示的链接。",
-    ),
+    **DOOR,
     # around every page
     "skip": ("Skip to the content", "跳到正文"),
     "overview": ("Overview", "总览"),
@@ -30,15 +14,11 @@ PHRASES: dict[str, tuple[str, str]] = {
     "companies": ("Companies", "公司"),
     "review": ("Review", "复核"),
     "missed": ("Missed event", "漏报事件"),
-    "people": ("People", "用户"),
     "menu": ("Pages", "页面"),
     "language": ("切换到中文", "Switch to English"),
     "theme_auto": ("Colours follow the system", "配色跟随系统"),
     "theme_light": ("Light colours", "浅色"),
     "theme_dark": ("Dark colours", "深色"),
-    "viewer": ("viewer", "查看者"),
-    "analyst": ("analyst", "分析员"),
-    "admin": ("admin", "管理员"),
     "times_in": ("Times in {zone}", "时间以 {zone} 显示"),
     "up_to": ("Counted up to {time}", "统计截至 {time}"),
     "not_allowed": ("Your role may not do this.", "您的角色无此权限。"),
@@ -208,7 +188,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "reported_events": ("Reported events", "已上报的事件"),
     "withdraw": ("Take back", "撤回"),
     "bad_time": ("A time is needed, such as 2025-03-17 09:30.", "请填写时间，例如 2025-03-17 09:30。"),
-    # watchlists and people
+    # watchlists
     "new_watchlist": ("New watchlist", "新建关注列表"),
     "list_name": ("Name of the list", "列表名称"),
     "list_topics": ("Topics, with commas between them", "主题（以逗号分隔）"),
@@ -217,21 +197,6 @@ PHRASES: dict[str, tuple[str, str]] = {
     "remove": ("Remove {name}", "移除 {name}"),
     "watch_this": ("Watch", "关注"),
     "watching": ("It is on your watchlist.", "已加入关注列表。"),
-    "add_person": ("Let somebody in", "添加用户"),
-    "role": ("Role", "角色"),
-    "initial_password": ("First password", "初始密码"),
-    "sso_hint": ("Empty: single sign-on alone.", "留空：仅限单点登录。"),
-    "active": ("may come in", "可登录"),
-    "inactive": ("may not come in", "不可登录"),
-    "let_out": ("Shut out {name}", "停用 {name}"),
-    "let_in": ("Let in {name}", "启用 {name}"),
-    "role_of": ("Role of {name}", "{name} 的角色"),
-    "keys": ("Keys of programs", "程序密钥"),
-    "add_key": ("New key", "新建密钥"),
-    "key_name": ("Name of the program", "程序名称"),
-    "key_once": ("The key is shown once: {key}", "密钥仅显示一次：{key}"),
-    "revoke": ("Revoke {name}", "吊销 {name}"),
-    "audit": ("Who did what", "操作日志"),
 }
 
 
@@ -239,9 +204,3 @@ def say(name: str, language: str, /, **values: object) -> str:
     """A phrase, with its values filled in. A name that has none is shown as it is: a topic, a detector."""
     both = PHRASES.get(name)
     return name if both is None else both[LANGUAGES.index(language)].format(**values)
-
-
-def language_of(asked: HTTPConnection) -> str:
-    """The language in which somebody is spoken to: chosen, or the browser's."""
-    chosen = asked.query_params.get("lang") or asked.cookies.get("metier-language", "")
-    return chosen if chosen in LANGUAGES else preferred(asked.headers.get("accept-language", ""))

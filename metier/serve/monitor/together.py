@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from metier.apps.monitor import assemble
 from metier.apps.monitor.sources.inbox import Inbox
 from metier.apps.monitor.sources.pushed import PushedSource
+from metier.serve.doors.server import server, setup_link
 from metier.serve.monitor.app import create_app
-from metier.serve.monitor.server import server, setup_link
 from metier.serve.server import bind
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from metier.apps.hooks import Answer, Hook, Webhook
 from metier.apps.monitor.alerts.routes import ReceiverPart
-from metier.apps.monitor.alerts.senders import Answer, Apprise, Hook, Sender, Webhook
+from metier.apps.monitor.alerts.senders import Apprise, Sender
 from metier.errors import RecipeError
 
 logger = logging.getLogger(__name__)

@@ -11,9 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
@@ -25,23 +23,13 @@ from metier.apps.monitor.alerts.dispatch import Inhibition, Route, Routing, Sile
 from metier.apps.monitor.alerts.life import Rules
 from metier.apps.monitor.alerts.matchers import NAME, Matcher, parse
 from metier.apps.monitor.alerts.severity import Scale
-from metier.apps.monitor.zones import zone_of
+from metier.apps.tables import Length, Part, Words, length
+from metier.apps.zones import zone_of
 from metier.errors import RecipeError, nearest
 from metier.recipe.mistakes import fill
 
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0, "y": 31_536_000.0}
 ALL_LABELS = "..."
 """In `group_by`: every label, so that each alert is a group of its own."""
-
-
-def length(value: Any) -> Any:
-    """`"90s"`, `"1h30m"`, `"1d"` in seconds, as Prometheus writes them; numbers stay. Raises `ValueError`."""
-    if not isinstance(value, str):
-        return value
-    found = re.findall(r"(\d+)(ms|[smhdwy])", value)
-    if not found or "".join(number + unit for number, unit in found) != value.replace(" ", ""):
-        raise ValueError(f"{value!r} is no length of time; it is written 30s, 5m, 1h30m or 1d")
-    return sum(float(number) * UNITS[unit] for number, unit in found)
 
 
 def _matchers(texts: Any) -> Any:
@@ -60,18 +48,8 @@ def _label(name: str) -> str:
     return name
 
 
-Length = Annotated[float, BeforeValidator(length), Field(ge=0)]
 Matchers = Annotated[tuple[Matcher, ...], BeforeValidator(_matchers), Field(strict=False)]
 Names = Annotated[tuple[Annotated[str, AfterValidator(_label)], ...], Field(strict=False)]
-Words = Annotated[tuple[str, ...], Field(strict=False)]
-
-
-class Part(BaseModel):
-    """A table of the settings: frozen, strictly typed, without unknown keys."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True, hide_input_in_errors=True
-    )
 
 
 class SeverityPart(Part):

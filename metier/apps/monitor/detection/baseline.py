@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metier.apps.monitor.detection.columns import Array, Columns
-from metier.apps.monitor.zones import zone_of
+from metier.apps.zones import zone_of
 from metier.errors import RecipeError
 
 DAY = 86_400.0

@@ -22,7 +22,7 @@ from metier.apps.monitor.explain.phrases import CHINESE
 from metier.apps.monitor.explain.plot import detectors, picture
 from metier.apps.monitor.explain.summary import Sentence
 from metier.apps.monitor.item import EVERYTHING
-from metier.apps.monitor.zones import zone_of
+from metier.apps.zones import zone_of
 from metier.evaluate import pages
 
 if TYPE_CHECKING:

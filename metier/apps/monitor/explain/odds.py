@@ -14,16 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from metier.apps.stopwords import STOP, STOP_HAN
+from metier.errors import MissingExtra
+from metier.search import words as search_words
+
 WORD = re.compile(r"[^\W_]+(?:['’.&-][^\W_]+)*")
 HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
-STOP_WORDS = """
-a about after again all also an and any are as at be been before but by can could did do does for from had has
-have he her his how if in into is it its just may more most no not of off on or our out over own s said says she
-should so some such t than that the their them then there these they this to under up us was we were what when
-which while who will with would you your
-"""
-STOP = frozenset(STOP_WORDS.split())
-STOP_HAN = frozenset("的了和在是与及对将被为等也就都而于并其这那有不一")
 PRIOR = 100.0
 """Tokens that the prior is worth; as many as there are, where there are fewer. A surge is a handful of headlines: a
 prior that is worth much more than they are lets none of their words stand out."""
@@ -127,10 +123,7 @@ def _han(run: str) -> Iterator[str]:
 def _jieba() -> Callable[[str], list[str]] | None:
     """The word segmentation of jieba, where that is installed."""
     try:
-        import jieba  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError:
+        cut = search_words.cutter().cut
+    except MissingExtra:
         return None
-    import logging
-
-    jieba.setLogLevel(logging.WARNING)  # it says on stderr that it loads
-    return lambda run: [str(word) for word in jieba.cut(run, HMM=False)]
+    return lambda run: [str(word) for word in cut(run, HMM=False)]

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from metier.apps.monitor.markup import plain
+from metier.data.markup import plain
 
 ENTRIES = 2_000
 """Entries of a feed that are looked at, the newest."""

@@ -20,7 +20,7 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
 
-from metier.apps.monitor.addresses import shown
+from metier.apps.addresses import shown
 from metier.apps.monitor.item import Received
 from metier.apps.monitor.sources import Batch
 from metier.apps.monitor.sources.entries import Entry, Feed, NoFeed, parsed

@@ -1,7 +1,7 @@
 """One polite, bounded and careful GET: what a feed is fetched with.
 
 Which machine is asked is decided where the connection is made: the name is resolved there, all of its addresses are
-looked at, and the connection goes to one of those (`metier.apps.monitor.addresses.allowed`). That holds for every hop
+looked at, and the connection goes to one of those (`metier.apps.addresses.allowed`). That holds for every hop
 of a redirect and leaves no moment at which the name could come to mean another machine.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from metier.apps.monitor.addresses import allowed, shown
+from metier.apps.addresses import allowed, shown
 from metier.errors import RecipeError
 
 AGENT = "Metier (feed reader)"

@@ -10,8 +10,8 @@ from nicegui import ui
 from sqlalchemy import Connection
 
 from metier.apps.monitor.alerts.matchers import Matcher, from_json, matching
+from metier.serve.doors.hand import Hand
 from metier.serve.monitor import acts, lists, views
-from metier.serve.monitor.acts import Hand
 from metier.serve.monitor.chart import Mark, chart, detectors
 from metier.serve.monitor.drawing import zone_of
 from metier.serve.monitor.pages.alerts import VERDICTS, silence_line

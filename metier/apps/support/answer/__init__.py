@@ -1,0 +1,1 @@
+"""The tiers that a message goes through, the cheapest one first."""

@@ -1,0 +1,1 @@
+"""How customer service gets better: what people say becomes candidates, and what holds becomes knowledge."""
