@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 
 from metier.apps.monitor.companies.link import Companies
 from metier.serve.body import read_json
@@ -80,14 +81,17 @@ class Console:
 
 
 class BoundedRoute(APIRoute):
-    """A route whose JSON is read by `read_json`, within the limits, before FastAPI looks at it."""
+    """A route whose JSON is read by `read_json`, within the limits, before FastAPI looks at it; of nobody unknown."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def bounded(request: Request) -> Response:
             if self.body_field is not None:
-                request._json = await read_json(request, console_of(request).settings.limits)
+                console = console_of(request)
+                # Before the body: megabytes of it would be read and parsed for people whom nobody knows.
+                await run_in_threadpool(console.door.require, request, "viewer", request.method)
+                request._json = await read_json(request, console.settings.limits)
             return await handle(request)
 
         return bounded
