@@ -188,8 +188,9 @@ class Powers(Axis):
         return inside
 
     def text(self, value: float) -> str:
-        """The number itself."""
-        return f"{10**value:.3g}"
+        """The number itself, with a power only where it is tiny or huge."""
+        number = 10**value
+        return f"{number:,.0f}" if 1e3 <= number < 1e6 else f"{number:.3g}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
@@ -20,6 +18,7 @@ from metier.models.adapters import restore
 from metier.models.backbone import Backbone
 from metier.models.encoder import Encoder
 from metier.models.ensemble import Ensemble, assembled, networks_of, own_weights
+from metier.models.halves import as_saved
 from metier.models.hub import HubEncoder
 from metier.models.machine import Machine, machine, seeded
 from metier.models.network import Network
@@ -74,10 +73,7 @@ def runtime(run: Run, recipe: Recipe, *, device: str = "auto", threads: int = 0)
     except (SafetensorError, RuntimeError) as error:
         raise RunError(f"{file} does not fit the run: {str(error).splitlines()[0]}") from None
     tokeniser = read_tokeniser(run, recipe, network.encoder.window)
-    whole = _whole(run, network.to(found.device)).eval()
-    kinds = {weight.dtype for weight in weights.values() if weight.is_floating_point()}
-    if found.device.type != "cpu" and len(kinds) == 1 and (kind := kinds.pop()) != torch.float32:
-        whole, found = whole.to(kind), replace(found, dtype=kind)
+    whole, found = as_saved(_whole(run, network.to(found.device)).eval(), found, weights)
     if PROMPT in run.manifest["files"]:
         return Prompted(whole, tokeniser, found, floors(recipe), restore_asking(run, network, tokeniser, found))
     return TorchRuntime(whole, tokeniser, found, floors(recipe))

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from metier.cli import app
 from metier.errors import RecipeError
+from metier.evaluate.bench_page import picture
 from metier.models.tokeniser import Tokeniser
 from metier.pipeline.bench import bench, texts
 from metier.pipeline.watch import Silent
@@ -43,3 +44,9 @@ def test_the_command(toy_run, tmp_path):
 def test_nothing_to_measure(toy_run):
     with pytest.raises(RecipeError, match="above 0"):
         bench(toy_run, Silent(), lengths=(0,))
+
+
+def test_a_thousand_is_written_as_people_write_it():
+    cells = [{"engine": "torch", "length": 8, "batch": batch, "rate": 900.0 * batch} for batch in (1, 8, 32)]
+    drawn = picture(cells, ["torch"], 8)
+    assert ">1,000<" in drawn and ">10,000<" in drawn and "e+" not in drawn

@@ -1,5 +1,6 @@
 """A run made smaller, whole: through the gate, saved, loaded without torch, and refused where it got worse."""
 
+import errno
 import json
 import shutil
 import subprocess
@@ -124,6 +125,7 @@ def test_what_got_worse_is_refused_and_nothing_is_left(toy_run, tmp_path, monkey
     made = optimise(toy_run, tmp_path / "run", mixed, Silent(), threads=1)
     steps = made.json("evaluation.json")["optimised"]["steps"]
     assert [step["passed"] for step in steps] == [False, True] and steps[-1]["facts"]["spared"] == ["layer 1"]
+    assert [file.name for file in made.path.glob("*.onnx")] == ["model.onnx"]
 
 
 def test_layers_units_and_words_go_before_the_graph(toy_run, tmp_path):
@@ -252,6 +254,65 @@ def test_what_was_cut_off_goes_on(toy_run, tmp_path, monkeypatch):
     assert optimise(toy_run, tmp_path / "other", other, Silent(), threads=1).path.is_dir()
 
 
+def test_cut_off_before_it_is_sealed(toy_run, tmp_path, monkeypatch):
+    from metier.pipeline.optimise import optimise as making
+
+    def die(*given):
+        raise KeyboardInterrupt
+
+    asked = {"student": "layers", "precision": "bf16", **FREE}
+    with monkeypatch.context() as patch:
+        patch.setattr(making.folder, "seal", die)
+        with pytest.raises(KeyboardInterrupt):
+            optimise(toy_run, tmp_path / "run", asked, Silent(), threads=1)
+    assert (tmp_path / "run.partial").is_dir()
+    made = optimise(toy_run, tmp_path / "run", asked, Silent(), threads=1)
+    assert not (made.path / "optimise.json").exists() and not (made.path / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("full", ["optimise.json", "report.html", "outcomes.parquet"])
+def test_a_disk_that_is_full_leaves_nothing(toy_run, tmp_path, monkeypatch, full):
+    from metier.pipeline.optimise import optimise as making
+
+    real = making.folder.write_bytes
+
+    def write(path, content):
+        if path.name == full:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        real(path, content)
+
+    before = files(toy_run)
+    monkeypatch.setattr(making.folder, "write_bytes", write)
+    with pytest.raises(RunError, match="could not be saved .*No space left on device.*free some disk space"):
+        optimise(toy_run, tmp_path / "run", {"precision": "bf16"}, Silent(), threads=1)
+    assert not list(tmp_path.iterdir()) and files(toy_run) == before
+
+
+def test_a_disk_that_is_full_after_a_fit(toy_run, tmp_path, monkeypatch):
+    from metier.pipeline.optimise import optimise as making
+
+    def save(*given):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    asked = {"student": "layers", "precision": "bf16", **FREE}
+    with monkeypatch.context() as patch:
+        patch.setattr(making, "save", save)
+        with pytest.raises(RunError, match="the same command goes on after the fit"):
+            optimise(toy_run, tmp_path / "run", asked, Silent(), threads=1)
+    fits, real = [], making.distil.descend
+    monkeypatch.setattr(making.distil, "descend", lambda *given: fits.append(1) or real(*given))
+    assert optimise(toy_run, tmp_path / "run", asked, Silent(), threads=1).path.is_dir() and not fits
+
+
+def test_what_is_no_number_is_refused_whatever_the_tolerance(toy_run):
+    prepared = material(Run.open(toy_run), None, Silent(), device="cpu", threads=1)
+    gate = Gate.of(prepared, 1_000.0, Silent())
+    with torch.no_grad():
+        next(iter(prepared.network.heads.parameters())).fill_(float("nan"))
+    with pytest.raises(RunError, match="answers what is no number"):
+        gate.require("fp16", prepared.runtime, {}, "another")
+
+
 def test_the_seed_that_was_asked_for(toy_run, tmp_path, monkeypatch):
     from metier.pipeline.optimise import recover
 
@@ -286,7 +347,7 @@ def test_a_weight_that_sixteen_bits_cannot_hold(toy_run, tmp_path):
     with torch.no_grad():
         next(iter(prepared.network.heads.parameters())).fill_(1e6)
     gate = Gate.of(prepared, 100.0, Silent())
-    with pytest.raises(RunError, match="too large for float16.*bf16"):
+    with pytest.raises(RunError, match="too large for fp16.*bf16"):
         halved(prepared, "fp16", gate, copy)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import importlib
 import io
 import json
 
@@ -252,6 +253,23 @@ def test_a_wrong_body_takes_nothing(app, content, kind, status):
     assert found.status_code == status
     assert found.headers["content-type"] == "application/problem+json"
     assert app.state.console.inbox.waiting() == 0
+
+
+def test_nothing_is_parsed_for_nobody_known_nor_of_too_many_lines(app, monkeypatch):
+    parsed = []
+    for module in ("metier.serve.body", "metier.serve.monitor.api_documents"):
+        whole = importlib.import_module(module).parse
+        monkeypatch.setattr(
+            f"{module}.parse", lambda body, depth, whole=whole: parsed.append(body) or whole(body, depth)
+        )
+    empty = b"[" + b"[]," * 1000 + b"[]]"
+    json_body = {"content": empty, "headers": {"Content-Type": "application/json"}}
+    assert ask(app, "POST", "/v1/silences", **json_body).status_code == 401
+    lines = {"content": b"1\n" * 1001, "headers": {"Content-Type": "application/x-ndjson"}}
+    assert ask(app, "POST", "/v1/documents", "analyst", **lines).status_code == 413
+    assert parsed == []
+    assert ask(app, "POST", "/v1/silences", "viewer", **json_body).status_code == 403
+    assert parsed == [empty], "the counter counts"
 
 
 def test_a_full_spool_says_when_to_come_back(app):

@@ -228,14 +228,26 @@ def test_many_guesses_through_a_proxy_are_counted_by_who_is_behind_it(filled, tm
     with console(filled, tmp_path, **sso) as app:
         door = app.state.console.door
 
-        async def address(peer, forwarded):
+        async def address(peer, *forwarded):
             from starlette.requests import Request
 
-            scope = {"type": "http", "client": (peer, 1), "headers": [(b"x-forwarded-for", forwarded.encode())]}
-            return door.address(Request(scope))
+            headers = [(b"x-forwarded-for", one.encode()) for one in forwarded]
+            return door.address(Request({"type": "http", "client": (peer, 1), "headers": headers}))
 
         assert asyncio.run(address("10.0.0.7", "6.6.6.6, 1.2.3.4")) == "1.2.3.4", "what the client wrote is not taken"
+        assert asyncio.run(address("10.0.0.7", "6.6.6.6", "1.2.3.4")) == "1.2.3.4", "nor where the proxy adds a line"
+        assert asyncio.run(address("10.0.0.7", "1.2.3.4:5678")) == "1.2.3.4", "ports are new with every connection"
+        assert asyncio.run(address("10.0.0.7", "[2001:db8::1]:5678")) == "2001:db8::1"
+        assert asyncio.run(address("10.0.0.7", "2001:db8::1")) == "2001:db8::1"
         assert asyncio.run(address("9.9.9.9", "1.2.3.4")) == "9.9.9.9"
+
+
+def test_a_name_beside_the_one_that_the_proxy_gives_lets_nobody_in(filled, tmp_path):
+    sso = {"proxy_header": "X-Remote-User", "trusted_proxies": ("10.0.0.7",)}
+    with console(filled, tmp_path, **sso) as app:
+        for names in (("admin-1", "viewer-1"), ("viewer-1", "admin-1"), ("", "admin-1")):
+            headers = [("X-Remote-User", one) for one in names]
+            assert ask(app, "GET", "/v1/whoami", address="10.0.0.7", headers=headers).status_code == 401
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "[::1].evil", ""])

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
-import torch
-from torch import nn
-
-from metier.errors import RunError
-from metier.models.ensemble import Ensemble, networks_of
-from metier.models.machine import DTYPES
-from metier.models.network import Network
+from metier.models.halves import rounded
 from metier.pipeline.optimise.gate import Gate
 from metier.pipeline.prepare import Prepared
 from metier.pipeline.weights import save_runtime
@@ -31,25 +22,8 @@ def halved(prepared: Prepared, precision: str, gate: Gate, staged: Path) -> Runt
         RunError: where a weight is too large for sixteen bits, or the answers got worse.
     """
     before = prepared.runtime
-    network = _rounded(before.network, DTYPES[precision])
-    machine = replace(before.machine, dtype=DTYPES[precision])
+    network, machine = rounded(before.network, before.machine, precision)
     made = TorchRuntime(network, before.tokeniser, machine, before.floors)
     gate.require(precision, made, {}, "bf16 has the range of fp32, fp16 more digits; --tolerance allows more")
     save_runtime(made, staged)
     return made
-
-
-def _rounded(network: Network | Ensemble, kind: torch.dtype) -> Network | Ensemble:
-    """A copy of a network with weights of sixteen bits."""
-    found = copy.deepcopy(network).to(kind)
-    for number, member in enumerate(networks_of(found)):
-        if odd := list(_overflown(member.named_parameters())):
-            raise RunError(
-                f"The weight {odd[0]} of network {number + 1} is too large for {str(kind).rpartition('.')[2]}.",
-                hint="--precision bf16, which has the range of 32 bits",
-            )
-    return found
-
-
-def _overflown(weights: Iterable[tuple[str, nn.Parameter]]) -> Iterable[str]:
-    return (name for name, weight in weights if not bool(torch.isfinite(weight).all()))

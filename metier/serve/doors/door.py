@@ -7,6 +7,7 @@ that the question comes from a page of ours (`Origin`); a key is sent on purpose
 from __future__ import annotations
 
 import math
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from metier.store.store import Store
 
 COOKIE = "metier-session"
 """Where an application says no other name; browsers send cookies to every port of a host."""
+PORTED = re.compile(r"(\d+\.\d+\.\d+\.\d+):\d+|\[([0-9A-Fa-f:.]+)\](?::\d+)?")
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 KEY = {"WWW-Authenticate": 'Bearer realm="metier"'}
 
@@ -74,7 +76,10 @@ class Door:
                 self._note_spent(key, self.address(asked))
             return found
         if self.settings.proxy_header and self.settings.trusts(_peer(asked)):
-            name = asked.headers.get(self.settings.proxy_header, "").strip()
+            names = asked.headers.getlist(self.settings.proxy_header)
+            if len(names) > 1:  # the proxy adds its own to one that the visitor sent: nobody knows which is which
+                return None
+            name = "".join(names).strip()
             if name:
                 found = self._signed_on(name)
                 what = "fail to sign on" if found is None else "sign on"
@@ -107,10 +112,11 @@ class Door:
     def address(self, asked: HTTPConnection) -> str:
         """Where a request comes from: what the last trusted proxy says, else who is connected."""
         found = _peer(asked)
-        for hop in reversed(asked.headers.get("x-forwarded-for", "").split(",")):
+        # Some proxies add a line of their own behind the one that came: all lines are one list (RFC 9110, 5.3).
+        for hop in reversed(",".join(asked.headers.getlist("x-forwarded-for")).split(",")):
             if not self.settings.trusts(found) or not hop.strip():
                 break
-            found = hop.strip()
+            found = _bare(hop.strip())
         return found
 
     # -- logging in ----------------------------------------------------------------------------------------------------
@@ -218,6 +224,12 @@ def require_same_origin(asked: HTTPConnection) -> None:
 def _shown_key(asked: HTTPConnection) -> str | None:
     scheme, _, token = asked.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else asked.headers.get("x-api-key")
+
+
+def _bare(hop: str) -> str:
+    """An address without the port that some proxies write: a guesser has a new one with every connection."""
+    found = PORTED.fullmatch(hop)
+    return next(filter(None, found.groups()), hop) if found else hop
 
 
 def _peer(asked: HTTPConnection) -> str:

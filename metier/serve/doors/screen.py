@@ -296,16 +296,23 @@ def register(path: str, kind: type[Screen], console: House) -> None:
         place = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         caller = await asyncio.to_thread(console.door.caller, request)
         if caller is None:
-            return RedirectResponse("/login?next=" + quote(place, safe=""), 303)
+            return _no_page(RedirectResponse("/login?next=" + quote(place, safe=""), 303))
         if not caller.may(kind.role):
-            return Problem(403, f"The role {caller.role} may not see this page.").response()
+            return _no_page(Problem(403, f"The role {caller.role} may not see this page.").response())
         screen = kind(console, caller, request)
         try:
             await asyncio.to_thread(_checked, screen)
         except Absent:
-            return Problem(404, screen.say("not_there")).response()
+            return _no_page(Problem(404, screen.say("not_there")).response())
         await screen.open()
         return None
+
+
+def _no_page(answer: Response) -> Response:
+    """An answer in place of a page. NiceGUI would keep the page that it began for a minute: with a few hundred requests
+    somebody whom nobody knows would have taken all those that may be open."""
+    ui.context.client.delete()
+    return answer
 
 
 def _checked(screen: Screen) -> None:

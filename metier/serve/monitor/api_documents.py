@@ -44,7 +44,7 @@ async def push(at: At, caller: Analyst, request: Request) -> dict[str, int]:
         raise Problem(409, "This monitor takes no pushed documents: its settings have no source of the kind push.")
     if at.draining:
         raise Problem(503, "The service stops.", headers=CLOSE | {"Retry-After": "1"})
-    rows = _rows(request, await _body(request, at), at)
+    rows = await run_in_threadpool(_rows, request, await _body(request, at), at)
     await run_in_threadpool(at.inbox.put, rows)
     at.figures.documents.inc(len(rows))
     return {"accepted": len(rows)}
@@ -64,7 +64,9 @@ def _rows(request: Request, body: bytes, at: Console) -> list[dict[str, Any]]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     depth, most = at.settings.limits.depth, at.settings.documents
     if kind in LINES:
-        rows = [parse(line, depth) for line in body.splitlines() if line.strip()]
+        lines = [line for line in body.splitlines() if line.strip()]
+        _require_few(len(lines), most)  # millions of short ones take half a minute to parse
+        rows = [parse(line, depth) for line in lines]
     elif kind == "application/json":
         found = parse(body, depth)
         rows = found if isinstance(found, list) else [found]
@@ -77,9 +79,13 @@ def _rows(request: Request, body: bytes, at: Console) -> list[dict[str, Any]]:
         raise Problem(422, "Not all of it are documents; none was taken.", errors=errors)
     if not rows:
         raise Problem(422, "There is no document in it.")
-    if len(rows) > most:
-        raise Problem(413, f"A request may hold {most} documents, not {len(rows)}.")
+    _require_few(len(rows), most)
     return rows
+
+
+def _require_few(documents: int, most: int) -> None:
+    if documents > most:
+        raise Problem(413, f"A request may hold {most} documents, not {documents}.")
 
 
 @router.get("/v1/documents/{id:path}", summary="One document and what was understood of it")

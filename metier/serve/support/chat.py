@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from metier.serve.doors.routes import BoundedRoute
+from metier.serve.doors.routes import VisitorRoute
 from metier.serve.doors.schema import Number
 from metier.serve.problems import Problem
 from metier.serve.support import verdicts, views
@@ -18,7 +18,7 @@ from metier.serve.support.schema import CustomerAct, Opened, Rated, Said, Verdic
 from metier.store.knowledge import VISITOR
 
 LONGEST_WAIT = 25.0
-router = APIRouter(prefix="/v1/chat", route_class=BoundedRoute, tags=["chat"])
+router = APIRouter(prefix="/v1/chat", route_class=VisitorRoute, tags=["chat"])
 
 
 @router.post("/conversations", status_code=201, summary="Open a conversation; the token is shown once")
