@@ -271,8 +271,8 @@ async def _measured(load: Load, place: tuple[str, int, int], seconds: float, con
 
 def _pools(settings: Path, place: tuple[str, int, int]) -> dict[str, list[str]]:
     """Questions by the tier that answers them; kept beside what was built."""
-    file = settings.parent / "tiers.json"
-    if not file.is_file():
+    file, built = settings.parent / "tiers.json", settings.parent / "support.built" / "built.json"
+    if not file.is_file() or file.stat().st_mtime < built.stat().st_mtime:
         found = asyncio.run(sorted_by_tier(Line(*place[:2]), _candidates(settings.parent)))
         file.write_text(json.dumps(found, ensure_ascii=False, indent=1), encoding="utf-8")
     return dict(json.loads(file.read_text(encoding="utf-8")))

@@ -177,6 +177,7 @@ def test_a_customer_is_erased_after_a_second_question(browser, site, language, w
         button(page, "erase_now", language).click()
         told(page, say("erase_done", language))
         page.locator(".d-head", has_text=say("erased", language)).wait_for()
+        asks.wait_for(state="hidden")
         assert words not in page.locator("body").inner_text()
         assert button(page, "erase", language).count() == 0
     assert stored(site, lambda connection: conversations.get(connection, id)).erased is not None
