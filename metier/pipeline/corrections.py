@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ def corrected(dataset: Dataset, url: str, *, clean: bool, watch: Watch) -> Datas
         StoreError: where there is no store.
     """
     labels = {head: _labels(dataset.examples["train"], head) for head in dataset.kinds}
-    found, fate = _read(url, labels, clean)
+    found, fate = _read(url, labels, {head for head, kind in dataset.kinds.items() if kind == "multilabel"}, clean)
     held = {*_keys([*dataset.examples["valid"], *dataset.examples["test"]])}
     keys = dict(zip(_keys([Example(Document(one.text), {}) for one in found]), found, strict=True))
     usable = {key: one for key, one in keys.items() if key not in held}
@@ -78,8 +78,13 @@ def _labels(examples: Sequence[Example], head: str) -> set[str]:
     return found
 
 
-def _read(url: str, labels: Mapping[str, set[str]], clean: bool) -> tuple[list[Correction], Counter[str]]:
-    """The last correction of each text and head, and what became of those that cannot be learned from."""
+def _read(
+    url: str, labels: Mapping[str, set[str]], several: Collection[str], clean: bool
+) -> tuple[list[Correction], Counter[str]]:
+    """The last correction of each text and head, and what became of those that cannot be learned from.
+
+    `several` names the heads whose texts may have any number of labels.
+    """
     from metier.store import documents, interactions
     from metier.store.store import Store
 
@@ -93,7 +98,9 @@ def _read(url: str, labels: Mapping[str, set[str]], clean: bool) -> tuple[list[C
     found = []
     for id, heads in said.items():
         targets = {
-            head: target for head, value in heads.items() if (target := _target(value, labels[head])) is not None
+            head: target
+            for head, value in heads.items()
+            if (target := _target(value, labels[head], head in several)) is not None
         }
         fate[STRANGE] += len(heads) - len(targets)
         if id not in texts:
@@ -103,13 +110,17 @@ def _read(url: str, labels: Mapping[str, set[str]], clean: bool) -> tuple[list[C
     return found, fate
 
 
-def _target(value: Any, labels: set[str]) -> Target | None:
-    """A label, or several, where the head knows them."""
-    if isinstance(value, str):
-        return value if value in labels else None
-    if isinstance(value, list) and value and all(isinstance(one, str) and one in labels for one in value):
-        return tuple(value)
-    return None
+def _target(value: Any, labels: set[str], several: bool) -> Target | None:
+    """The labels of a head that has `several`, else its one label; `None` where it does not know them.
+
+    An application need not know which of the two a run has: topics come as a list, of a head with one label as well.
+    """
+    named = [value] if isinstance(value, str) else value
+    if not isinstance(named, list) or not all(isinstance(one, str) and one in labels for one in named):
+        return None
+    if several:
+        return tuple(named)
+    return named[0] if len(named) == 1 else None
 
 
 def _example(one: Correction, train: Sequence[Example]) -> Example:

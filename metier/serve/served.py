@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from metier.errors import MetierError
 from metier.serve.batching import Batcher
-from metier.serve.problems import Problem
+from metier.serve.problems import Problem, overloaded
 from metier.types import Document
 
 if TYPE_CHECKING:
@@ -166,15 +166,21 @@ class ServedRun:
             self.users -= 1
 
     async def _fetched(self, texts: int) -> None:
-        """Waits until the model is loaded. Whoever hangs up meanwhile stops nothing: others wait for it, too."""
+        """Waits until the model is loaded. Whoever hangs up meanwhile stops nothing: others wait for it, too.
+
+        Raises `Problem` 503 where that takes longer than a request may; the run goes on being loaded.
+        """
         self.batcher.admit(texts)
         self.batcher.coming += texts
         try:
-            while self.edition is None:
-                if self._loading is None or self._loading.done():
-                    self._loading = asyncio.get_running_loop().create_task(self._shelf.fetch(self))
-                    self._loading.add_done_callback(_heard)
-                await asyncio.shield(self._loading)
+            async with asyncio.timeout(self._shelf.limits.request_seconds):
+                while self.edition is None:
+                    if self._loading is None or self._loading.done():
+                        self._loading = asyncio.get_running_loop().create_task(self._shelf.fetch(self))
+                        self._loading.add_done_callback(_heard)
+                    await asyncio.shield(self._loading)
+        except TimeoutError:
+            raise overloaded("This run is still being loaded.", self._shelf.limits.request_seconds) from None
         finally:
             self.batcher.coming -= texts
 

@@ -21,6 +21,7 @@ from monitor.feeding import FeedServer, feed_server, rss, send
 from metier.apps.addresses import allowed
 from metier.apps.monitor.normalise import Item, normalise
 from metier.apps.monitor.sources import Batch
+from metier.apps.monitor.sources.apart import Apart
 from metier.apps.monitor.sources.entries import NoFeed, parsed
 from metier.apps.monitor.sources.feed import FeedSource
 from metier.apps.monitor.sources.fetch import Fetcher, FetchFault, Hosts, Manners
@@ -195,6 +196,57 @@ def test_what_is_no_feed(server: FeedServer, body: bytes, said: str) -> None:
     assert said in batch.fault
     assert batch.received == []
     assert json.loads(batch.position)["faults"] == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<?xml?>" + b"<!-- a -->" * 400,  # a pattern for pages went through all ways of parting the comments
+        b'<rss version="2.0"><channel><item><description>&lt;p style="' + b"a" * 200_000 + b'"&gt;',
+    ],
+)
+def test_what_is_no_longer_slow(body: bytes) -> None:
+    reader = Apart(20.0)
+    try:
+        reader.parsed(body, "text/xml", "http://a.example")
+    except NoFeed as fault:
+        assert "neither" in str(fault)
+    finally:
+        reader.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\n" * 500_000 + b"<rss/>",
+        b"<?xml " + b'encoding="' * 50_000,
+        b'<rss version="2.0"><channel><item><author>' + b"a" * 500_000 + b"</author></item></channel></rss>",
+    ],
+)
+def test_what_takes_the_parser_too_long_is_given_up_and_the_next_feed_is_read(body: bytes) -> None:
+    reader = Apart(1.0)
+    try:
+        with pytest.raises(NoFeed, match="could not be read in 1 seconds"):
+            reader.parsed(body, "text/xml", "http://a.example")
+        reader.seconds = 60.0
+        found = reader.parsed(rss(entries([1, 2])), "text/xml", "http://a.example")
+        assert [entry.content for entry in found.entries] == [
+            entry.content for entry in parsed(rss(entries([1, 2])), "text/xml", "http://a.example").entries
+        ]
+        assert len(found.entries) == 2
+    finally:
+        reader.close()
+
+
+def test_a_reader_that_somebody_ended_is_started_anew() -> None:
+    reader = Apart(60.0)
+    try:
+        for _ in range(2):
+            assert len(reader.parsed(rss(entries([1])), "text/xml", "http://a.example").entries) == 1
+            reader._process.kill()
+            reader._process.wait()
+    finally:
+        reader.close()
 
 
 def test_entities_that_explode_do_not() -> None:

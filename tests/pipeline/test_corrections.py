@@ -71,6 +71,27 @@ def test_corrections_are_learned_from(table: Path, store: Path) -> None:
     assert found.summary["rows"]["train"] == 5
 
 
+@pytest.mark.parametrize(
+    ("task", "correction", "taken"),
+    [
+        ("classify", ["bad"], "bad"), ("classify", "bad", "bad"), ("classify", ["bad", "good"], None),
+        ("classify", [], None), ("multilabel", ["bad"], ("bad",)), ("multilabel", "bad", ("bad",)),
+        ("multilabel", ["good", "bad"], ("good", "bad")), ("multilabel", [], ()), ("multilabel", ["odd"], None),
+    ],
+)  # fmt: skip
+def test_a_correction_has_the_form_of_its_head(
+    table: Path, tmp_path: Path, task: str, correction: object, taken: object
+) -> None:
+    path = tmp_path / "one.db"
+    with Store.open(path) as opened, opened.write() as connection:
+        documents.add(connection, [StoredDocument("1", "A strike ends", 1.0, 1.0)])
+        interactions.add(connection, [said("1", "tone", correction)])
+    heads = {"tone": {"column": "tone", "task": task}}
+    recipe = Recipe.parse({"data": {"path": str(table), "interactions": str(path)}, "heads": heads})
+    train = {one.document.text: one.targets["tone"] for one in read_dataset(recipe, table, Silent()).examples["train"]}
+    assert train.get("A strike ends") == taken
+
+
 def test_mistakes(table: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no store"):
         read(table, tmp_path / "nothing.db")

@@ -120,6 +120,24 @@ def test_many_who_ask_for_a_run_that_is_not_loaded_load_it_once():
     assert found == ["1"] * 19 and cupboards[1].loads == 1
 
 
+def test_nobody_waits_for_ever_for_a_run_that_loads_slowly():
+    cupboards = [Cupboard("a"), Cupboard("b")]
+    cupboards[1].slow = 1.0
+
+    async def scenario():
+        limits = replace(Limits(), request_seconds=0.2)
+        async with client_of(cupboards, settings(limits=limits), limited(1000)) as client:
+            await warmed(client)
+            told = await asyncio.wait_for(ask(client, "b"), 0.8)
+            while not client.service.runs["b"].loaded:
+                await asyncio.sleep(0.02)
+            return told, said(await ask(client, "b"))
+
+    told, later = asyncio.run(scenario())
+    assert told.status_code == 503 and "still being loaded" in told.json()["detail"] and "retry-after" in told.headers
+    assert later == "1" and cupboards[1].loads == 1
+
+
 def test_a_limit_that_no_run_fits_in():
     with pytest.raises(RecipeError, match=r"The run a needs 150 MB, the limit is 100 MB\..*--memory 188MB"):
         create_app([Cupboard("a")], settings(), limited(100))

@@ -16,7 +16,7 @@ from metier.data.markup import plain
 ENTRIES = 2_000
 """Entries of a feed that are looked at, the newest."""
 PERIODS = {"hourly": 3600.0, "daily": 86_400.0, "weekly": 604_800.0, "monthly": 2_592_000.0, "yearly": 31_536_000.0}
-_page = re.compile(rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!doctype\s+html|<html)", re.IGNORECASE | re.DOTALL)
+_page = re.compile(rb"<!doctype\s+html|<html", re.IGNORECASE)
 
 
 class NoFeed(Exception):
@@ -49,12 +49,15 @@ def parsed(body: bytes, kind: str, url: str) -> Feed:
     """
     import feedparser
 
-    if _page.match(body[:4096]):
+    if _is_page(body[:4096]):
         raise NoFeed("it is a page (HTML) instead of a feed")
     headers = {"content-type": kind, "content-location": url}
     try:
-        # from a file object: a text could be taken for an address and fetched
-        found = feedparser.parse(io.BytesIO(body), response_headers=headers)
+        # From a file object: a text could be taken for an address and fetched. Its HTML becomes text, which makes
+        # sanitising and resolving what is in it a waste.
+        found = feedparser.parse(
+            io.BytesIO(body), response_headers=headers, sanitize_html=False, resolve_relative_uris=False
+        )
     except Exception as error:  # noqa: BLE001 (whatever a broken feed makes of a tolerant parser)
         raise NoFeed(f"it cannot be read ({type(error).__name__})") from None
     if not found.get("version") and not found.entries:
@@ -64,6 +67,16 @@ def parsed(body: bytes, kind: str, url: str) -> Feed:
     host = urlsplit(url).hostname or ""
     entries = [_entry(dict(entry), about, host) for entry in found.entries[:ENTRIES]]
     return Feed(entries[::-1], _interval(about))
+
+
+def _is_page(begin: bytes) -> bool:
+    """Whether the first element is that of a page: behind blanks, an XML declaration and comments."""
+    rest = begin.lstrip()
+    if rest[:5].lower() == b"<?xml":
+        rest = rest.partition(b">")[2].lstrip()
+    while rest.startswith(b"<!--"):
+        rest = rest[4:].partition(b"-->")[2].lstrip()
+    return _page.match(rest) is not None
 
 
 def _entry(entry: Mapping[str, Any], about: Mapping[str, Any], host: str) -> Entry:

@@ -23,7 +23,8 @@ from urllib.parse import urlsplit
 from metier.apps.addresses import shown
 from metier.apps.monitor.item import Received
 from metier.apps.monitor.sources import Batch
-from metier.apps.monitor.sources.entries import Entry, Feed, NoFeed, parsed
+from metier.apps.monitor.sources.apart import read_apart
+from metier.apps.monitor.sources.entries import Entry, Feed, NoFeed
 from metier.apps.monitor.sources.fetch import Answer, Fetcher, FetchFault
 
 logger = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ class FeedSource:
                 return self._well(replace(state, next=self._next(self.every)))
             if answer.status != 200:
                 return self._faulty(state, f"it answers {answer.status}", _retry_after(answer, self.clock()))
-            feed = parsed(answer.body, answer.headers.get("content-type", ""), answer.url)
+            feed = read_apart(answer.body, answer.headers.get("content-type", ""), answer.url)
         except (FetchFault, NoFeed) as fault:
             return self._faulty(state, str(fault), 0.0)
         return self._well(self._news(state, feed, answer))
