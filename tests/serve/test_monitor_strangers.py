@@ -8,10 +8,9 @@ import time
 import pytest
 from monitored import PASSWORD, client_of
 
+from metier.serve.doors.door import COOKIE
+from metier.serve.doors.hand import Hand, enrol
 from metier.serve.monitor import ServiceSettings, create_app
-from metier.serve.monitor.acts import Hand
-from metier.serve.monitor.door import COOKIE
-from metier.serve.monitor.lists import enrol
 from metier.serve.settings import Limits
 from metier.store import people
 from metier.store.store import Store
