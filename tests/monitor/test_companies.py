@@ -1,12 +1,15 @@
 """Which companies a text names: names, aliases, tickers, misspellings, homonyms, in English and Chinese."""
 
+import itertools
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metier.apps.monitor.companies.link import Companies
+from metier.apps.monitor.companies.misspellings import Misspellings
 from metier.apps.monitor.companies.names import without_form
 from metier.apps.monitor.companies.table import Company
 
@@ -158,3 +161,16 @@ def test_a_huge_text_takes_little_time(companies, piece):
 
 def test_no_companies_link_nothing():
     assert Companies([]).link("Apple rises") == []
+
+
+def test_the_names_of_a_large_table_take_little_memory():
+    first = map("".join, itertools.product("bdfgk", "aeo", "lmnrs", "iu", "ptvz", "aeo"))
+    names = [((word, "holding"), f"c{at}") for at, word in enumerate(first)]
+    tracemalloc.start()
+    try:
+        found = Misspellings(names)
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 1_000 * len(names), "they were 2,500 bytes a name: gigabytes for 200,000 companies"
+    assert found._whose("balipaholdimg")[0] == "c0"

@@ -57,7 +57,7 @@ class Found:
     unlinked: tuple[Mention, ...]
 
 
-@dataclass
+@dataclass(slots=True)
 class _Node:
     """Of the tree of names: what comes next, and the names that end here."""
 

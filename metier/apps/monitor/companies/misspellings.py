@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from zlib import crc32
 
+import numpy as np
 from rapidfuzz.distance import OSA
 
 from metier.apps.monitor.companies.names import LEGAL, WORDS, Token, joined
@@ -19,30 +22,30 @@ class Misspellings:
     """Long names, found with one letter lost, added or changed, or two neighbours exchanged.
 
     Looked up by what is left of a name without one of its letters (the deletion neighbourhood: Mor and Fraenkel 1982;
-    SymSpell, Garbe 2012), then measured (optimal string alignment).
+    SymSpell, Garbe 2012), then measured (optimal string alignment). There are about twenty such rests a name, millions
+    in a large table: of each only a checksum and the number of its name are kept, eight bytes, in sorted arrays.
 
     Args:
         names: the words of each name, and the id of its company.
     """
 
     def __init__(self, names: Iterable[tuple[tuple[str, ...], str]]) -> None:
-        self._left: dict[str, list[tuple[str, str]]] = {}
-        self._longest = 0
-        for words, company in sorted(names):
-            name = "".join(words)
-            if len(name) < LETTERS or not name.isascii() or name.isdigit():
-                continue
-            self._longest = max(self._longest, len(name))
-            for left in _without_one(name):
-                known = self._left.setdefault(left, [])
-                if (name, company) not in known:
-                    known.append((name, company))
+        joint = {("".join(words), company) for words, company in names}
+        self._names = sorted(pair for pair in joint if _is_long(pair[0]))
+        self._longest = max((len(name) for name, _ in self._names), default=0)
+        sums, places = array("I"), array("I")
+        for place, (name, _) in enumerate(self._names):
+            rests = _rests(name)
+            sums.extend(rests)
+            places.extend([place] * len(rests))
+        order = np.argsort(np.asarray(sums, np.uint32), kind="stable")
+        self._sums, self._places = np.asarray(sums, np.uint32)[order], np.asarray(places, np.uint32)[order]
 
     def find(
         self, words: Sequence[Token], text: str, taken: bytearray, shouted: bool
     ) -> Iterator[tuple[int, int, str, float]]:
         """`(start, end, company, score)` of each. What is `taken` (1 a character) is left out, what is found marked."""
-        if not self._left:
+        if not self._names:
             return
         free = [_may_be(word, shouted) and 1 not in taken[word.start : word.end] for word in words]
         for first in range(len(words)):
@@ -64,8 +67,7 @@ class Misspellings:
             return "", 0.0
         near = {
             company: known
-            for left in (name, *_without_one(name))
-            for known, company in self._left.get(left, ())
+            for known, company in self._alike(name)
             if known[0] == name[0] and not known.startswith(name) and not name.startswith(known)  # America, American
             if OSA.distance(known, name, score_cutoff=1) <= 1
         }
@@ -73,6 +75,16 @@ class Misspellings:
             return "", 0.0
         company, known = next(iter(near.items()))
         return company, CERTAINTY * (1 - 1 / max(len(known), len(name)))
+
+    def _alike(self, name: str) -> list[tuple[str, str]]:
+        """Names, with their companies, that share a rest with this one, or its checksum."""
+        asked = np.asarray(_rests(name), np.uint32)
+        known = asked[self._sums.take(self._sums.searchsorted(asked), mode="clip") == asked]
+        if not known.size:
+            return []
+        begins, ends = self._sums.searchsorted(known).tolist(), self._sums.searchsorted(known, "right").tolist()
+        places = {place for begin, end in zip(begins, ends, strict=True) for place in self._places[begin:end].tolist()}
+        return [self._names[place] for place in sorted(places)]
 
 
 def mark(taken: bytearray, start: int, end: int) -> None:
@@ -88,5 +100,11 @@ def _neighbours(words: Sequence[Token]) -> list[tuple[Token, Token]]:
     return list(zip(words, words[1:], strict=False))
 
 
-def _without_one(name: str) -> set[str]:
-    return {name} | {name[:at] + name[at + 1 :] for at in range(len(name))}
+def _is_long(name: str) -> bool:
+    return len(name) >= LETTERS and name.isascii() and not name.isdigit()
+
+
+def _rests(name: str) -> list[int]:
+    """Checksums of a name and of what is left of it without one of its letters, each once."""
+    whole = name.encode("utf-8", "replace")
+    return [*{crc32(whole), *(crc32(whole[:at] + whole[at + 1 :]) for at in range(len(whole)))}]
