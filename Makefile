@@ -19,7 +19,7 @@ QUIET   := OMP_NUM_THREADS=$(THREADS) TOKENIZERS_PARALLELISM=false METIER_TEST_D
 # What make demo asks: known in other words, going on from it, with a slot, out of a document, unknown.
 ASKED   := "I can't find my debit card anywhere" "And when does the new card arrive?" \
 	"The money I sent has not arrived, it was QT-123456" "on 3 March" \
-	"For how long are recordings of telephone calls kept?" "Do you sell train tickets?" \
+	"How long does the shop's bank have to answer a dispute?" "Do you sell train tickets?" \
 	"转账一般几天到账？" "签约后几天内可以撤销贷款合同？" "今天天气怎么样？"
 # Both in the background, so that the shell hears of a stop at once and passes it on; Ctrl+C reaches all three itself.
 CONSOLES = $(BIN)/metier monitor run $(RUN)-monitor/monitor.toml --host $(HOST) --port $(PORT) & monitor=$$!; \
