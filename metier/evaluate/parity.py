@@ -127,5 +127,5 @@ def _f1(sums: np.ndarray) -> np.ndarray:
 
 
 def lost(found: Mapping[str, Parity], tolerance: float) -> list[str]:
-    """The heads that lost more than `tolerance` points."""
-    return [name for name, one in found.items() if one.points < -tolerance - 1e-9]
+    """The heads that lost more than `tolerance` points, or answer with what is no number."""
+    return [name for name, one in found.items() if not one.points >= -tolerance - 1e-9]

@@ -213,4 +213,5 @@ def harm(
     for part in parts(onnx.load(source)):
         quantise(source, target, texts, static=static, smooth=smooth, spare=[part])
         found[part] = whole - wrong(target)
+    target.unlink()  # the folder becomes the run
     return dict(sorted(found.items(), key=lambda item: -item[1]))

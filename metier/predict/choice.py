@@ -99,22 +99,36 @@ def measured(entries: Sequence[Entry], folder: Path, shape: Shape, threads: int)
     failed: RunError | None = None
     for entry in entries:
         try:
-            one, all_of_them = few(entry, folder, threads), many(entry, folder, threads)
+            alone[entry], of_batches = _rates(entry, folder, shape, threads, each)
         except RunError as error:  # its library is there, but does not work: another engine may
             logger.warning("%s Left out.", error)
             failed = error
             continue
-        alone[entry] = rate(partial(_one, one, shape), each)
-        with ThreadPoolExecutor(threads) as pool:
-            for tokens in TOKENS:
-                batch = shape.batch(max(1, tokens // shape.length))
-                together[entry, tokens] = rate(partial(_all, all_of_them, batch, pool), each)
+        together |= {(entry, tokens): value for tokens, value in of_batches.items()}
     if failed and not alone:
         raise failed
     best = max(together, key=lambda key: together[key])
     rates = {f"{entry.engine} {entry.file} one by one": value for entry, value in alone.items()}
     rates |= {f"{entry.engine} {entry.file} {tokens} tokens": value for (entry, tokens), value in together.items()}
     return Choice(max(alone, key=lambda entry: alone[entry]), best[0], best[1], rates)
+
+
+def _rates(entry: Entry, folder: Path, shape: Shape, threads: int, seconds: float) -> tuple[float, dict[int, float]]:
+    """Texts a second of an entry, one by one and by tokens of a batch. Raises `RunError` where it does not work."""
+    one, all_of_them = few(entry, folder, threads), many(entry, folder, threads)
+    try:
+        alone = rate(partial(_one, one, shape), seconds)
+        with ThreadPoolExecutor(threads) as pool:
+            batches = {tokens: shape.batch(max(1, tokens // shape.length)) for tokens in TOKENS}
+            return alone, {
+                tokens: rate(partial(_all, all_of_them, batch, pool), seconds) for tokens, batch in batches.items()
+            }
+    except Exception as error:  # noqa: BLE001 - each library has errors of its own
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise RunError(
+            f"{folder / entry.file} cannot be computed by {entry.engine}: {said.rstrip('.')}.",
+            hint="make the run again with metier optimise",
+        ) from None
 
 
 def few(entry: Entry, folder: Path, threads: int) -> Engine:

@@ -37,7 +37,7 @@ class Engine(ABC):
         except Exception as error:  # noqa: BLE001 - each library has errors of its own
             said = str(error).strip().splitlines()
             raise RunError(
-                f"{file} cannot be loaded by {self.name}: {said[0] if said else type(error).__name__}",
+                f"{file} cannot be loaded by {self.name}: {said[0].rstrip('.') if said else type(error).__name__}.",
                 hint="make the run again with metier optimise",
             ) from None
 

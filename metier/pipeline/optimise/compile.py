@@ -79,7 +79,7 @@ class Compiler:
         lengths = table.rows.lengths
         shortest, longest = int(np.argmin(lengths)), int(np.argmax(lengths))
         export(self.prepared.runtime.network, table.arrays(np.array([longest, shortest])), self.floating)
-        if (apart := self.wrong(self.floating)) > ALIKE:
+        if not (apart := self.wrong(self.floating)) <= ALIKE:
             raise RunError(
                 f"The graph of this network says something else than the network: its logits are {apart:.3f} "
                 "deviations off.",

@@ -48,10 +48,17 @@ class Gate:
         return gate
 
     def answers(self, runtime: Runtime) -> dict[str, Judged]:
-        """What a runtime says of the held-out texts."""
+        """What a runtime says of the held-out texts. Raises `RunError` where it says what is no number."""
         table = self.table(runtime)
         self.watch.stage("compare", len(table.rows))
-        return judged(runtime, table, self.examples, runtime.logits(table, tick=self.watch.tick))
+        said = runtime.logits(table, tick=self.watch.tick)
+        for name, rows in said.items():
+            if any(np.isnan(row).any() for row in rows):
+                raise RunError(
+                    f"The head {name!r} answers what is no number: something in the network grew too large.",
+                    hint="another --precision: bf16 has the range of fp32",
+                )
+        return judged(runtime, table, self.examples, said)
 
     def table(self, runtime: Runtime) -> Table:
         """The held-out texts as a runtime cuts them."""

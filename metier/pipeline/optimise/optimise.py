@@ -163,14 +163,14 @@ def optimise(
                 optimised=optimised,
             )
             save(making.prepared, runtime, found, known, staged)
+            # In this order: cut off in between, the same command still knows whose fit it is, and goes on.
+            shutil.rmtree(staged / folder.CHECKPOINT, ignore_errors=True)
             (staged / ASKED).unlink()
         except MetierError:
             shutil.rmtree(staged)
             raise
         except OSError as error:
-            raise RunError(
-                f"The run could not be saved in {staged}: {error.strerror}.", hint="free some disk space"
-            ) from error
+            raise _full(staged, error) from error
         return folder.seal(path, {"metier": __version__, "data": known.manifest.get("data"), "parent": known.version})
 
 
@@ -183,7 +183,20 @@ def _begin(path: Path, staged: Path, asked: str) -> None:
         folder.empty(staged)
     else:
         folder.clear(path)
-    folder.write_text(marker, asked)
+    try:
+        folder.write_text(marker, asked)
+    except OSError as error:
+        raise _full(staged, error) from error
+
+
+def _full(staged: Path, error: OSError) -> RunError:
+    """What is said of a disk that takes no more. What was fitted by then stays; nothing else is worth its room."""
+    hint = "free some disk space"
+    if any((staged / folder.CHECKPOINT).rglob("*.safetensors")):
+        hint += "; the same command goes on after the fit"
+    else:
+        shutil.rmtree(staged)
+    return RunError(f"The run could not be saved in {staged}: {error.strerror or error}.", hint=hint)
 
 
 def _require(how: OptimisePart, known: Run, path: Path) -> None:
