@@ -416,6 +416,14 @@ def test_proxies_and_passwords_of_the_environment_are_not_used(
     assert "authorization" not in server.asked[0]
 
 
+def test_no_log_holds_the_address_of_a_feed(server: FeedServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    server.body = rss(entries([1]))
+    assert ids(source(server, Clock(), path="/feed.xml?token=hush").read("", 10, 0.0)) == ["n1"]
+    assert server.paths == ["/feed.xml?token=hush"]
+    assert "hush" not in caplog.text
+
+
 def test_hosts_are_asked_with_pauses() -> None:
     clock = Clock()
     hosts = Hosts(clock)

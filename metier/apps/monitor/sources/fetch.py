@@ -13,6 +13,7 @@ import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,20 +108,23 @@ class Fetcher:
         until = time.monotonic() + self.manners.deadline
         network = _Network(until, self.manners.allow_private, self._resolve)
         sent = {"User-Agent": self.manners.agent, "Accept-Encoding": "gzip, deflate", **(headers or {})}
-        # neither proxies nor .netrc of the environment: they would decide which machine is asked
-        with httpx.Client(transport=_Transport(network, self._tls), trust_env=False) as client:
+        # The transport by itself: httpx's client would log the whole address, which may hold a secret. It knows neither
+        # proxies nor .netrc of the environment, which would decide which machine is asked.
+        with closing(_Transport(network, self._tls)) as transport:
             for _ in range(self.manners.redirects + 1):
-                answer = self._once(client, _checked(url), sent, until)
+                answer = self._once(transport, _checked(url), sent, until)
                 if answer.status not in REDIRECTS or "location" not in answer.headers:
                     return answer
                 url = _joined(answer.url, answer.headers["location"])
         raise FetchFault(f"more than {self.manners.redirects} redirects")
 
-    def _once(self, client: httpx.Client, url: str, headers: Mapping[str, str], until: float) -> Answer:
+    def _once(self, transport: _Transport, url: str, headers: Mapping[str, str], until: float) -> Answer:
         host = httpx.URL(url).host
         self.hosts.pause(host, self.manners.gap)
+        patience = dict.fromkeys(("connect", "read", "write", "pool"), self.manners.patience)
+        request = httpx.Request("GET", url, headers=headers, extensions={"timeout": patience})
         try:
-            with client.stream("GET", url, headers=headers, timeout=self.manners.patience) as response:
+            with closing(transport.handle_request(request)) as response:
                 body = self._body(response, until) if response.status_code == 200 else b""
                 return Answer(response.status_code, response.headers, body, url)
         except RecipeError as error:
