@@ -103,8 +103,9 @@ def run(
     work: str = "/tmp/metier-robustness",
     part: str = "test",
     threads: int = 1,
+    only: str = "",
 ) -> dict[str, Any]:
-    """Accuracy and mean drop of both recipes on both data sets.
+    """Accuracy and mean drop of both recipes on both data sets, or on one of them.
 
     Args:
         wordnet: the folder of WordNet's files.
@@ -113,9 +114,10 @@ def run(
         work: the folder of the cells.
         part: `test`, or `held out` to choose settings.
         threads: of the processor.
+        only: the name of a data set; empty: both.
     """
     words, found = synonyms(Path(wordnet)), {}
-    for name in SOURCES:
+    for name in [only] if only else SOURCES:
         found[name] = {
             recipe: _means(
                 [
