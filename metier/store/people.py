@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import threading
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ name without keeping its owner, who comes from elsewhere, out."""
 
 
 LOCK = 0x4D65746965720003
+_turns = threading.BoundedSemaphore(2)
+"""Passwords that are hashed at once: each takes 64 MiB, and strangers decide how many are tried."""
 
 
 class TooManyAttempts(MetierError):
@@ -154,7 +157,8 @@ def hashed(password: str) -> str:
     """The argon2id hash of a password. Raises `DataError` for one that is too short or too long."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise DataError(f"The password has {len(password)} characters.", expected=f"{SHORTEST} to {LONGEST} characters")
-    return _argon().hash(password.encode("utf-8", "surrogatepass"))
+    with _turns:
+        return _argon().hash(password.encode("utf-8", "surrogatepass"))
 
 
 @cache
@@ -166,10 +170,10 @@ def _nobody() -> str:
 def _right(stored: str, password: str) -> bool:
     from argon2.exceptions import Argon2Error, InvalidHashError
 
+    compared = stored or _nobody()
     try:
-        return _argon().verify(stored or _nobody(), password[:LONGEST].encode("utf-8", "surrogatepass")) and bool(
-            stored
-        )
+        with _turns:
+            return _argon().verify(compared, password[:LONGEST].encode("utf-8", "surrogatepass")) and bool(stored)
     except (Argon2Error, InvalidHashError):
         return False
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -97,6 +99,27 @@ def test_attempts_at_once_are_all_counted(ann, monkeypatch):
     with ThreadPoolExecutor(4) as pool:
         refused = list(pool.map(attempt, range(30))).count("refused")
     assert refused == 30 - LIMITS["name and address"]
+
+
+def test_two_passwords_are_hashed_at_once_however_many_are_tried(monkeypatch):
+    """Each takes 64 MiB: forty log-ins at once took a gigabyte and a half."""
+    at_once, seen, lock = 0, [], threading.Lock()
+
+    class Slow:
+        def verify(self, stored, password):
+            nonlocal at_once
+            with lock:
+                at_once += 1
+                seen.append(at_once)
+            time.sleep(0.02)
+            with lock:
+                at_once -= 1
+            return True
+
+    monkeypatch.setattr(people, "_argon", Slow)
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(lambda _: people._right("a hash", "a password"), range(12)))
+    assert len(seen) == 12 and max(seen) == 2
 
 
 def test_changes_end_sessions(ann):
