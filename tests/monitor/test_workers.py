@@ -411,6 +411,8 @@ def test_the_commands_share_the_work(client: Any, settings: Path, tmp_path: Path
             awaited(counted)
             with store.read() as connection:
                 one = documents.get(connection, "7")
+        # The second may have begun too late to get any: it ends well once it listens.
+        awaited(lambda: all("run " in (tmp_path / f"{at}.log").read_text() for at in range(2)))
         for process in running:
             os.kill(int(process.pid or 0), signal.SIGTERM)
         for process in running:
