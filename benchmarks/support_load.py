@@ -99,7 +99,7 @@ class Load:
 
         protocols = ["metier.chat", f"bearer.{made['token']}"]
         address = f"ws://{line.host}:{line.port}{CHAT}/{made['id']}/live"
-        async with connect(address, subprotocols=protocols, compression=None) as socket:
+        async with connect(address, subprotocols=protocols, open_timeout=60, compression=None) as socket:
             task = asyncio.ensure_future(listen())
             try:
                 yield
@@ -116,7 +116,17 @@ class Line:
         self._pipe: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, method: str, path: str, body: Any = None, token: str = "") -> tuple[int, Any]:
-        """Status and body of the answer."""
+        """Status and body of the answer; sent again where the service had hung up on a line that nobody used."""
+        used = self._pipe is not None
+        try:
+            return await self._ask(method, path, body, token)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self.close()
+            if not used:
+                raise
+        return await self._ask(method, path, body, token)
+
+    async def _ask(self, method: str, path: str, body: Any, token: str) -> tuple[int, Any]:
         if self._pipe is None:
             self._pipe = await asyncio.open_connection(self.host, self.port)
         reader, writer = self._pipe
