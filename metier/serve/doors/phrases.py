@@ -1,4 +1,4 @@
-"""What the door and the page of those who may come in say, in English and Chinese."""
+"""What the door, the page of those who may come in, and the frame of every page say, in English and Chinese."""
 
 from __future__ import annotations
 
@@ -41,6 +41,18 @@ DOOR: dict[str, tuple[str, str]] = {
     "key_once": ("The key is shown once: {key}", "密钥仅显示一次：{key}"),
     "revoke": ("Revoke {name}", "吊销 {name}"),
     "audit": ("Who did what", "操作日志"),
+    # around every page of a console
+    "skip": ("Skip to the content", "跳到正文"),
+    "menu": ("Pages", "页面"),
+    "language": ("切换到中文", "Switch to English"),
+    "theme_auto": ("Colours follow the system", "配色跟随系统"),
+    "theme_light": ("Light colours", "浅色"),
+    "theme_dark": ("Dark colours", "深色"),
+    "times_in": ("Times in {zone}", "时间以 {zone} 显示"),
+    "not_allowed": ("Your role may not do this.", "您的角色无此权限。"),
+    "not_there": ("There is no such thing here.", "未找到相应内容。"),
+    "failed": ("Something went wrong on our side.", "服务端出现错误。"),
+    "done": ("Done.", "已完成。"),
 }
 
 

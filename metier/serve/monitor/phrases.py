@@ -7,25 +7,14 @@ from metier.serve.words import LANGUAGES
 
 PHRASES: dict[str, tuple[str, str]] = {
     **DOOR,
-    # around every page
-    "skip": ("Skip to the content", "跳到正文"),
+    # the menu, and what several pages say
     "overview": ("Overview", "总览"),
     "alerts": ("Alerts", "警报"),
     "companies": ("Companies", "公司"),
     "review": ("Review", "复核"),
     "missed": ("Missed event", "漏报事件"),
-    "menu": ("Pages", "页面"),
-    "language": ("切换到中文", "Switch to English"),
-    "theme_auto": ("Colours follow the system", "配色跟随系统"),
-    "theme_light": ("Light colours", "浅色"),
-    "theme_dark": ("Dark colours", "深色"),
-    "times_in": ("Times in {zone}", "时间以 {zone} 显示"),
     "up_to": ("Counted up to {time}", "统计截至 {time}"),
-    "not_allowed": ("Your role may not do this.", "您的角色无此权限。"),
-    "not_there": ("There is no such thing here.", "未找到相应内容。"),
-    "failed": ("Something went wrong on our side.", "服务端出现错误。"),
     "new_alert": ("New alert: {name}", "新警报：{name}"),
-    "done": ("Done.", "已完成。"),
     "n_days": ("{n} days", "{n} 天"),
     "n_hours": ("{n} hours", "{n} 小时"),
     "n_minutes": ("{n} min", "{n} 分钟"),

@@ -7,24 +7,13 @@ from metier.serve.words import LANGUAGES
 
 PHRASES: dict[str, tuple[str, str]] = {
     **DOOR,
-    # around every page
-    "skip": ("Skip to the content", "跳到正文"),
+    # the menu, and what several pages say
     "desk": ("Desk", "工作台"),
     "knowledge": ("Knowledge", "知识库"),
     "review": ("Review", "审核"),
     "gaps": ("Gaps", "知识缺口"),
     "figures": ("Figures", "统计"),
     "try": ("Try it", "试用"),
-    "menu": ("Pages", "页面"),
-    "language": ("切换到中文", "Switch to English"),
-    "theme_auto": ("Colours follow the system", "配色跟随系统"),
-    "theme_light": ("Light colours", "浅色"),
-    "theme_dark": ("Dark colours", "深色"),
-    "times_in": ("Times in {zone}", "时间以 {zone} 显示"),
-    "not_allowed": ("Your role may not do this.", "您的角色无此权限。"),
-    "not_there": ("There is no such thing here.", "未找到相应内容。"),
-    "failed": ("Something went wrong on our side.", "服务端出现错误。"),
-    "done": ("Done.", "已完成。"),
     "none_yet": ("Nothing yet.", "暂无内容。"),
     "n_days": ("{n} days", "{n} 天"),
     "n_hours": ("{n} h", "{n} 小时"),
