@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ from metier.cli.options import Json, app, print_json, progress
 if TYPE_CHECKING:
     from metier.apps.support.learn.review import Review
     from metier.apps.support.support import Exchange
+    from metier.evaluate.refusal import Point
 
 support = typer.Typer(help="Customer service: known answers, cited documents, people where nobody else knows.")
 app.add_typer(support, name="support")
@@ -71,8 +73,21 @@ def build(settings: Settings = DEFAULT, as_json: Json = False) -> None:
     if point is not None:
         typer.echo(
             f"asked itself: answers {point.answered:.0%} of the questions (every other one has no answer), "
-            f"{point.right:.1%} of them right, from a score of {made.sure.threshold:.2f} on"
+            f"{point.right:.1%} of them right, from a score of {made.sure.threshold:.2f} on: {point.kept:.0%} of those "
+            f"with an answer get it, {point.refused:.0%} of those without are not answered"
         )
+    if made.scope is not None and made.scope.point is not None:
+        typer.echo(_told_scope(made.scope.point))
+
+
+def _told_scope(point: Point) -> str:
+    recall = ""
+    if not math.isnan(point.out_of_scope_recall):
+        recall = f", {point.out_of_scope_recall:.0%} of those that nobody answers are refused"
+    return (
+        f"outside of all intents from a score of {point.threshold:.2f} on: {point.in_scope_accuracy:.1%} of the "
+        f"questions in scope get the right intent and are let through{recall}"
+    )
 
 
 @support.command()

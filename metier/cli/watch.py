@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from metier.apps.monitor.alerts.life import Alert
     from metier.apps.monitor.engine import Done, Monitor
+    from metier.apps.monitor.recheck import Recheck
     from metier.progress import Progress
 
 monitor = typer.Typer(help="Opinion monitoring: stories, counts and alarms from a stream of documents.")
@@ -27,6 +29,8 @@ app.add_typer(monitor, name="monitor")
 Settings = Annotated[Path, typer.Option("--settings", help="The monitor.toml.")]
 LINES = 5.0
 """Seconds between two lines about the stream."""
+DIFFERENT = 10
+"""Differences of a recheck that are shown, of each kind."""
 
 
 @monitor.command()
@@ -254,6 +258,44 @@ class _Worked:
     def end(self) -> None:
         """The last line."""
         self.watch.say(f"{self.documents:,} documents were understood.")
+
+
+@monitor.command()
+def recheck(
+    alert: Annotated[str, typer.Argument(help="The id of an alert.")],
+    settings: Settings = Path("monitor.toml"),
+    as_json: Json = False,
+) -> None:
+    """Raise an alert once more from what is stored, and say whether everything comes out as it is kept."""
+    from metier.apps.monitor import assemble
+    from metier.apps.monitor.recheck import recheck as again
+    from metier.apps.monitor.settings import MonitorSettings
+    from metier.store.store import Store
+
+    asked = MonitorSettings.read(settings)
+    plan = assemble.plan(asked)
+    with progress() as watch, Store.open(asked.store, create=False) as store, store.read() as connection:
+        watch.stage("ticks", 0)
+        found = again(connection, plan, alert, watch.tick)
+    if as_json:
+        print_json({**asdict(found), "same": found.same})
+    else:
+        _print_recheck(found)
+    raise typer.Exit(0 if found.same else 1)
+
+
+def _print_recheck(found: Recheck) -> None:
+    typer.echo(f"alert {found.alert}, documents read by run {found.run}")
+    for part in found.parts:
+        told = f"{len(part.different)} are different" if part.different else "all as kept"
+        typer.echo(f"{part.name:<9} {part.compared:>7,} compared: {told}")
+        for one in part.different[:DIFFERENT]:
+            typer.echo(f"          {one}")
+    if found.missing:
+        typer.echo(f"{found.missing:,} documents of that time are no longer kept: what rests on them was not compared")
+    for one in found.changed:
+        typer.echo(f"another setting since: {one}")
+    typer.echo("The same alert." if found.same else "Not the same alert.")
 
 
 class _Shown:

@@ -12,7 +12,7 @@ from metier.errors import RunError
 from metier.evaluate.evaluation import finite
 
 SIGNIFICANT = 0.05
-CURVE = 2000
+CURVE = 500
 """Records of the training that are kept: `metrics.jsonl` has the others."""
 
 
@@ -62,7 +62,7 @@ class Findings:
         data: `source`, `fingerprint`, `rows` (by split), `duplicates`, `leaked`, `truncated` (share of the texts),
             `windows` (share of the texts that were cut in several), `languages`; all optional.
         curve: the records of `metrics.jsonl`: `step`, `epoch`, `loss`, `lr` (or `rate`, the share of its peak), `valid`
-            (headline by head); all optional. Of more than 2,000 a part is kept.
+            (headline by head); all optional. Of more than 500 a part is kept.
         costs: `seconds`, `examples_per_second`, `peak_memory` (bytes), `parameters`, `stages` (seconds by name).
         recipe: the resolved recipe as TOML. environment: versions and machine.
         backbone: `name`, `licence`, `parameters`, `sha256`; all optional.

@@ -176,6 +176,24 @@ def counted(
     return list(_each(connection, statement.order_by(documents.c.number.desc()).limit(limit)))[::-1]
 
 
+def told(connection: Connection, start: float, end: float) -> Iterator[StoredDocument]:
+    """The documents, copies too, that count in the ticks that start at `start` or later and before `end`, as they
+    arrived."""
+    statement = select(documents).where(documents.c.tick >= start, documents.c.tick < end)
+    return _each(connection, statement.order_by(documents.c.number))
+
+
+def heats(connection: Connection, stories: Iterable[str], end: float) -> dict[str, int]:
+    """How many documents each story has that count in ticks that start before `end`."""
+    found: dict[str, int] = {}
+    for part in bulk.parts(stories):
+        statement = select(documents.c.story, func.count()).where(documents.c.story.in_(part), documents.c.tick < end)
+        found.update(
+            (str(story), int(heat)) for story, heat in connection.execute(statement.group_by(documents.c.story))
+        )
+    return found
+
+
 def version_of(connection: Connection, start: float, end: float) -> str:
     """The run that understood the latest document that counts in these ticks; empty where there is none."""
     statement = select(documents.c.version).where(documents.c.tick >= start, documents.c.tick < end)

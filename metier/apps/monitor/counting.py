@@ -95,6 +95,10 @@ class Counter:
         """The start of the tick that a time lies in."""
         return math.floor(time / self.tick) * self.tick
 
+    def counted(self) -> list[Closed]:
+        """The ticks that are open, in order, as if they closed now."""
+        return [self._closed(start, self._open[start]) for start in sorted(self._open)]
+
     def _closed(self, start: float, kept: _Open) -> Closed:
         ticks = {series: replace(tick, total=kept.total) for series, tick in kept.ticks.items()}
         return Closed(start, ticks, kept.total, {series: len(names) for series, names in kept.sources.items()})
@@ -123,6 +127,11 @@ class Counter:
         if understood.item.time < self.begin - self.grace:
             return None
         start = max(self.begin, self.start_of(understood.item.time))
+        self.add(start, understood, new, companies)
+        return start
+
+    def add(self, start: float, understood: Understood, new: bool, companies: Companies = NOTHING) -> None:
+        """Counts a document in the tick that begins at `start`."""
         kept = self._open.setdefault(start, _Open())
         kept.total += new
         for series in self.series_of(understood, companies):
@@ -143,7 +152,6 @@ class Counter:
             kept.changed.add(series)
             if bad:
                 kept.sources.setdefault(series, set()).add(understood.item.source)
-        return start
 
     def series_of(self, understood: Understood, companies: Companies) -> list[SeriesKey]:
         """Everything, each topic that is sure, each company, and each of both together."""

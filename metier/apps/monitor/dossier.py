@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -13,7 +14,7 @@ from metier.apps.monitor.counting import Voices
 from metier.apps.monitor.explain import why
 from metier.apps.monitor.item import EVERYTHING, SeriesKey, Tick
 from metier.apps.monitor.keeping import signal_of
-from metier.store import documents, stories, ticks
+from metier.store import documents, ticks
 from metier.store.documents import StoredDocument, StoredMention
 from metier.store.ticks import StoredTick
 
@@ -24,7 +25,10 @@ MOST_BEFORE, MOST = 2_000, 1_000
 
 
 class Dossier:
-    """Looks up evidence: `dossier(connection, alert)`, plain JSON. It depends on what is stored alone.
+    """Looks up evidence: `dossier(connection, alert)`, plain JSON.
+
+    It depends alone on what is stored and on the ticks up to the alert's last one, so that it comes out the same
+    however much later it is looked up.
 
     Args:
         voices: what counts as negative.
@@ -44,12 +48,13 @@ class Dossier:
         series, since = alert.series, alert.since or alert.starts_at or alert.pending_at
         rows = ticks.of_series(connection, series.topic, series.company, since - BEFORE, alert.updated_at)
         surge = self._told(connection, series, since, alert.updated_at, MOST, negative=True)
+        heats = documents.heats(connection, [one.id for one in surge], alert.updated_at)
         version = documents.version_of(connection, since, alert.updated_at)
         case = why.Case(
             alert,
             [tick_of(row) for row in rows],
             [signal for row in rows if (signal := signal_of(row)) is not None],
-            surge,
+            [replace(one, heat=heats[one.id]) for one in surge],
             why.baseline(self._told(connection, series, since - BEFORE, since, MOST_BEFORE, negative=False)),
             version,
             self.settings,
@@ -65,7 +70,7 @@ class Dossier:
         kept = [one for one in found if self._counts(one, series)][-(10 * most) :]
         named = documents.mentions_of(connection, [one.id for one in kept])
         chosen = [one for one in kept if not negative or self._negative(one, named.get(one.id, ()), series)][-most:]
-        return list(self._stories(connection, chosen, named))
+        return list(self._stories(chosen, named))
 
     def _counts(self, document: StoredDocument, series: SeriesKey) -> bool:
         topics = [one["label"] for one in document.topics or () if not one.get("abstain")]
@@ -84,10 +89,7 @@ class Dossier:
         found: Mapping[str, Any] = max(own, key=lambda one: one["score"]) if own else document.sentiment
         return found
 
-    def _stories(
-        self, connection: Connection, found: list[StoredDocument], named: Mapping[str, list[StoredMention]]
-    ) -> Iterator[why.Told]:
-        kept = stories.many(connection, [one.id for one in found])
+    def _stories(self, found: list[StoredDocument], named: Mapping[str, list[StoredMention]]) -> Iterator[why.Told]:
         for one in found:
             shares = one.sentiment.get("probabilities") or {one.sentiment["label"]: one.sentiment["score"]}
             mentions = named.get(one.id, ())
@@ -97,9 +99,8 @@ class Dossier:
                 one.time,
                 one.url,
                 (one.source,),
-                kept[one.id].heat if one.id in kept else 1,
-                sum(share for label, share in shares.items() if label in self.voices.negative),
-                tuple(dict.fromkeys(self.names.get(mention.company, mention.company) for mention in mentions)),
+                negative=sum(share for label, share in shares.items() if label in self.voices.negative),
+                entities=tuple(dict.fromkeys(self.names.get(mention.company, mention.company) for mention in mentions)),
             )
 
 

@@ -279,12 +279,9 @@ class Monitor:
         return [self.alarm.close(closed, wall) for closed in passed]
 
     def _companies(self, understood: Understood) -> dict[str, list[str]]:
-        """The companies that a document counts for; of each, those that it names, itself or companies of its own."""
-        found: dict[str, list[str]] = {}
-        for name in dict.fromkeys(mention.company for mention in understood.mentions):
-            for above in self.plan.companies.rolled_up([name]) if self.plan.companies else ():
-                found.setdefault(above, []).append(name)
-        return found
+        """The companies that a document counts for; of each, those that it names."""
+        companies = self.plan.companies
+        return companies.counted(mention.company for mention in understood.mentions) if companies else {}
 
     def _hear(self) -> Sequence[Alert]:
         """Takes what people wished since: silences, watchlists, and what they said of alerts; the alerts it changed."""
@@ -293,11 +290,7 @@ class Monitor:
                 Silence(one.id, from_json(one.matchers), one.starts, one.ends, one.by, one.comment)
                 for one in alerts.silenced(connection)
             )
-            self.alarm.watched = frozenset(
-                series
-                for one in alerts.watched(connection)
-                for series in (*map(SeriesKey, one.topics), *(SeriesKey(company=name) for name in one.companies))
-            )
+            self.alarm.watched = watched(connection)
             stored = [alerts.get(connection, alert.id) for alert in self.alarm.book.alerts.values()]
         said = {
             one.id: Spoken(one.acknowledged_at, one.snoozed_until, one.verdict) for one in stored if one is not None
@@ -349,6 +342,15 @@ class Monitor:
                 expected="one metier monitor run or replay at a time in a store",
                 hint="end the other one, or give this one a store of its own",
             )
+
+
+def watched(connection: Connection) -> frozenset[SeriesKey]:
+    """The series on watchlists."""
+    return frozenset(
+        series
+        for one in alerts.watched(connection)
+        for series in (*map(SeriesKey, one.topics), *(SeriesKey(company=name) for name in one.companies))
+    )
 
 
 def closed_ticks(connection: Connection, after: float, end: float) -> list[Closed]:

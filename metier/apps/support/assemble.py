@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from metier.apps.support import build as built
 from metier.apps.support.answer.answerer import Answerer, Parts, Write
@@ -13,6 +14,7 @@ from metier.apps.support.answer.known import Encode, Known
 from metier.apps.support.answer.papers import Papers
 from metier.apps.support.answer.sure import Sure
 from metier.apps.support.answer.written import TOKENS, Written
+from metier.apps.support.scope import Scope
 from metier.apps.support.settings import SupportSettings
 from metier.apps.support.support import Hear, House, Support
 from metier.apps.support.understand import Understanding
@@ -33,7 +35,7 @@ def answerer(settings: SupportSettings, store: Store, write: Write | None = None
     facts = built.facts_of(folder)
     encode = Encoder(folder / built.ENCODER, threads=settings.threads or 1)
     known = _known(folder, store, encode, Sure.of(facts["sure"]))
-    understanding = _understanding(settings, store) if facts["fitted"] else None
+    understanding = _understanding(settings, store, facts["scope"]) if facts["fitted"] else None
     papers = None
     if facts["passages"]:
         index = Index(folder / built.PAPERS, encode)
@@ -79,8 +81,10 @@ def _known(folder: Path, store: Store, encode: Encode, sure: Sure) -> Known:
     return known
 
 
-def _understanding(settings: SupportSettings, store: Store) -> Understanding:
+def _understanding(settings: SupportSettings, store: Store, scope: Mapping[str, Any] | None) -> Understanding:
     with store.read() as connection:
         entries = [one for one in knowledge.changed(connection) if one.active]
-    run = settings.run or str(Path(settings.built) / built.RUN)
-    return Understanding.of(Model(run, threads=settings.threads or 1), entries)
+    folder = Path(settings.built)
+    run = settings.run or str(folder / built.RUN)
+    found = Understanding.of(Model(run, threads=settings.threads or 1), entries)
+    return found if scope is None else replace(found, scope=Scope.load(folder / built.SCOPE, scope))

@@ -30,7 +30,7 @@ def begin(folder: str | Path, *, sample: bool = False) -> Path:
         raise RecipeError(f"{settings} is there already.", hint="another folder, or edit that file")
     if sample:
         _sample(place)
-    paths = {"faq": "faq.csv", "history": "history.jsonl", "documents": "documents"}
+    paths = {"faq": "faq.csv", "history": "history.jsonl", "documents": "documents", "outside": "outside.csv"}
     told = {"name": "Quillhaven Bank", **paths} if sample else {"name": "Support", "faq": "faq.csv"}
     values = {name: json.dumps(told.get(name, "")) for name in ("name", *paths)}
     write_text(settings, TEMPLATE.read_text(encoding="utf-8").format(**values))
@@ -41,6 +41,6 @@ def _sample(place: Path) -> None:
     from metier.sample import bank
 
     source = bank()
-    for name in ("faq.csv", "history.jsonl", QUESTIONS):
+    for name in ("faq.csv", "history.jsonl", "outside.csv", QUESTIONS):
         shutil.copyfile(source / name, place / name)
     shutil.copytree(source / "documents", place / "documents", dirs_exist_ok=True)

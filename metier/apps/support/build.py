@@ -2,9 +2,10 @@
 
 encoder/    texts to vectors, compiled
 intents/    a run that tells intents, where the questions suffice
+scope/      how far outside of all intents a message lies
 entries/    the index of the questions
 papers/     the index of the documents' sentences
-curve.svg   how sure answers are, drawn; curve_papers.svg, of the documents
+curve.svg   how sure answers are, drawn; curve_papers.svg, of the documents; curve_outside.svg, of what lies outside
 built.json  how sure answers are, what was read, from which turn of the knowledge on the index has to follow
 """
 
@@ -26,9 +27,11 @@ from metier.apps.support.answer.known import NOBODY, Encode, Intent, Known, text
 from metier.apps.support.answer.papers import Papers
 from metier.apps.support.answer.papers import texts_of as texts_of_passage
 from metier.apps.support.answer.sure import Sure, fitted
-from metier.apps.support.curve import picture
+from metier.apps.support.curve import outside_picture, picture
 from metier.apps.support.item import Entry
 from metier.apps.support.learn.past import Past, learned
+from metier.apps.support.scope import Scope
+from metier.apps.support.scope import learned as learned_scope
 from metier.apps.support.settings import SupportSettings
 from metier.apps.support.understand import Understanding, enough
 from metier.data.papers.folder import Refused, read_folder
@@ -45,8 +48,8 @@ from metier.store.knowledge import StoredEntry
 from metier.store.store import Store
 
 FACTS = "built.json"
-FORMAT = 1
-ENCODER, RUN, ENTRIES, PAPERS = "encoder", "intents", "entries", "papers"
+FORMAT = 2
+ENCODER, RUN, SCOPE, ENTRIES, PAPERS = "encoder", "intents", "scope", "entries", "papers"
 POINTS = 2.0
 """Points of accuracy that eight bits may cost a run that tells intents: how sure answers are is measured with them."""
 
@@ -61,6 +64,7 @@ class Built:
         past: what conversations of the past brought.
         sure, sure_papers: how sure answers are.
         intents: how many questions each has; `fitted`, whether a run tells them.
+        scope: from where on a message lies outside of all intents; none: nobody can tell.
     """
 
     entries: int
@@ -72,6 +76,7 @@ class Built:
     sure_papers: Sure = field(default_factory=Sure)
     intents: Mapping[str, int] = field(default_factory=dict)
     fitted: bool = False
+    scope: Scope | None = None
 
 
 def build(settings: SupportSettings, store: Store, now: float, watch: Watch | None = None) -> Built:
@@ -101,13 +106,16 @@ def build(settings: SupportSettings, store: Store, now: float, watch: Watch | No
     _keep(store, found, now)
     history = learned(store, past, encode, now)
     entries = _active(store)
-    fitted_run, understanding = _understanding(settings, staged, entries, watch)
-    sure = _entries(staged, store, entries, encode, understanding, settings, watch)
+    strange = reading.strange(settings.outside, rules) if settings.outside else []
+    understanding = _understanding(settings, staged, entries, strange, watch)
+    known = _entries(staged, store, entries, encode, watch)
+    sure = _sure(known, entries, strange, encode, understanding, settings.answers.right, watch)
     papers = _papers(staged, cut, encode, settings, watch)
     refused = read.refused if read is not None else ()
     built = Built(
         len(entries), sum(1 + len(one.others) for one in entries), len(cut), refused, history, sure, papers,
-        dict(Counter(one.intent for one in entries if one.intent)), fitted_run,
+        dict(Counter(one.intent for one in entries if one.intent)), understanding is not None,
+        understanding.scope if understanding is not None else None,
     )  # fmt: skip
     _finish(staged, made, built, cut, settings.answers.right)
     return built
@@ -153,28 +161,38 @@ def _encoder(settings: SupportSettings, made: Path, staged: Path, texts: Sequenc
 
 
 def _understanding(
-    settings: SupportSettings, staged: Path, entries: Sequence[StoredEntry], watch: Watch
-) -> tuple[bool, Understanding | None]:
+    settings: SupportSettings, staged: Path, entries: Sequence[StoredEntry], strange: Sequence[str], watch: Watch
+) -> Understanding | None:
     """The run that tells intents: the one that is named, or one fitted on the questions, where these suffice."""
-    if settings.run:
-        return True, Understanding.of(Model(settings.run, threads=settings.threads or 1), entries)
     rows = [
         {"text": text, "intent": one.intent, "split": _split(text)}
         for one in entries
         if one.intent
         for text in (one.question, *one.others)
     ]
-    if not enough([row["intent"] for row in rows]):
-        return False, None
+    if settings.run:
+        found = Understanding.of(Model(settings.run, threads=settings.threads or 1), entries)
+    elif enough([row["intent"] for row in rows]):
+        model = _fitted(settings, staged, rows, watch)
+        held_out = frozenset(row["text"] for row in rows if row["split"] == "test")
+        found = replace(Understanding.of(model, entries), held_out=held_out)
+    else:
+        return None
+    watch.stage("learn what is outside", len(rows))
+    scope = learned_scope(found.model, found.head, rows, strange, settings.answers.given_up)
+    if scope is not None:
+        scope.save(staged / SCOPE)
+    return replace(found, scope=scope)
+
+
+def _fitted(settings: SupportSettings, staged: Path, rows: Sequence[Mapping[str, str]], watch: Watch) -> Model:
     watch.say(f"Fitting a run that tells intents on {len(rows):,} questions.")
     method = "full" if len(rows) >= 1000 else "contrastive"
     fitted = train(
         rows, label="intent", text="text", split="split", out=staged / f"{RUN}.fitted", watch=watch, method=method,
         backbone=settings.backbone, threads=settings.threads,
     )  # fmt: skip
-    model = _compiled(fitted.run, staged / RUN, rows, settings.threads, watch)
-    held_out = frozenset(row["text"] for row in rows if row["split"] == "test")
-    return True, replace(Understanding.of(model, entries), held_out=held_out)
+    return _compiled(fitted.run, staged / RUN, rows, settings.threads, watch)
 
 
 def _compiled(fitted: Path, out: Path, rows: Sequence[Mapping[str, str]], threads: int, watch: Watch) -> Model:
@@ -200,20 +218,25 @@ def _split(text: str) -> str:
     return "test" if share < 0.1 else "valid" if share < 0.18 else "train"
 
 
-def _entries(
-    staged: Path, store: Store, entries: Sequence[StoredEntry], encode: Encode, understanding: Understanding | None,
-    settings: SupportSettings, watch: Watch,
-) -> Sure:  # fmt: skip
-    """The index of the questions, and how sure matches in it are."""
+def _entries(staged: Path, store: Store, entries: Sequence[StoredEntry], encode: Encode, watch: Watch) -> Known:
+    """The index of the questions."""
     texts = [text for one in entries for text in texts_of(one)]
     turn = max((one.turn for one in entries), default=0)
     watch.stage("index questions", len(texts))
     index = Index.build(staged / ENTRIES, texts, encode, mark=turn, tick=watch.tick)
-    known = Known(store, index, Sure(), turn)
+    return Known(store, index, Sure(), turn)
+
+
+def _sure(
+    known: Known, entries: Sequence[StoredEntry], strange: Sequence[str], encode: Encode,
+    understanding: Understanding | None, wanted: float, watch: Watch,
+) -> Sure:  # fmt: skip
+    """How sure matches in the index of the questions are."""
     asked = trials.asked(entries, understanding.held_out if understanding is not None else ())
     watch.stage("ask itself", len(asked))
     told = trials.of_entries(known, asked, encode, understanding or _nobody, watch.tick)
-    return fitted(told, settings.answers.right)
+    told += trials.of_strangers(known, strange[1::2], encode, understanding or _nobody)  # the others taught the scope
+    return fitted(told, wanted)
 
 
 def _nobody(text: str) -> Intent:
@@ -237,13 +260,15 @@ def _finish(staged: Path, made: Path, built: Built, cut: Sequence[Passage], want
     facts = {
         "format": FORMAT, "entries": built.entries, "questions": built.questions, "passages": built.passages,
         "intents": dict(built.intents), "fitted": built.fitted, "sure": built.sure.describe(),
-        "sure_papers": built.sure_papers.describe(),
+        "sure_papers": built.sure_papers.describe(), "scope": built.scope.describe() if built.scope else None,
         "refused": [[one.path, one.reason] for one in built.refused],
     }  # fmt: skip
     write_text(staged / "passages.jsonl", "".join(json.dumps(_plain(one), ensure_ascii=False) + "\n" for one in cut))
     for name, sure in (("curve", built.sure), ("curve_papers", built.sure_papers)):
         if drawn := picture(sure, wanted):
             write_text(staged / f"{name}.svg", drawn)
+    if built.scope is not None and (drawn := outside_picture(built.scope)):
+        write_text(staged / "curve_outside.svg", drawn)
     write_text(staged / FACTS, json.dumps(facts, ensure_ascii=False, indent=1))
     before = made.with_name(f".{made.name}.before")
     shutil.rmtree(before, ignore_errors=True)

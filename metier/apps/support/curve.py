@@ -1,10 +1,12 @@
-"""The curve that a build measures, as a picture: the share of messages answered against the share of answers right."""
+"""The curves that a build measures, as pictures: the share of messages answered against the share of answers right, and
+what refusing messages from outside costs against what it catches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from metier.apps.support.answer.sure import Point, Sure
+from metier.apps.support.scope import Scope
 from metier.evaluate import charts
 from metier.evaluate.charts import Axis, Series
 
@@ -42,13 +44,29 @@ def picture(sure: Sure, wanted: float) -> str:
     if chosen is not None:
         series.append(Series([(chosen.answered, chosen.right)], "chosen"))
         told = f"threshold {sure.threshold:.2f}: {chosen.answered:.0%} answered, {chosen.right:.1%} of it right"
-    drawn = str(charts.lines(series, x, y, title=told))
+    return _file(str(charts.lines(series, x, y, title=told)), "right", told)
+
+
+def outside_picture(scope: Scope) -> str:
+    """What thresholds on lying outside cost and catch, as an SVG file; empty where nothing outside was known."""
+    if scope.curve is None or scope.point is None or not len(scope.curve.outside):
+        return ""
+    x, y = Axis("in-scope accuracy", 0.0, 1.0, percent=True), Axis("", 0.0, 1.0, percent=True)
+    points = [(one.in_scope_accuracy, one.out_of_scope_recall) for one in scope.curve.table(200)]
+    chosen = scope.point
+    told = f"{chosen.in_scope_accuracy:.1%} right in scope, {chosen.out_of_scope_recall:.0%} of what is outside refused"
+    dot = Series([(chosen.in_scope_accuracy, chosen.out_of_scope_recall)], "chosen")
+    return _file(str(charts.lines([Series(points), dot], x, y, title=told)), "refused", told)
+
+
+def _file(drawn: str, above: str, told: str) -> str:
+    """A chart as a file of its own, with the name of its upright axis and what its dot says above it."""
     head, rest = drawn.split(">", 1)
     head = head.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" width="760" height="500" ', 1)
     head = head.replace(f'viewBox="0 0 {charts.WIDTH} {charts.HEIGHT}"', f'viewBox="{VIEW}"', 1)
     label = f'<text class="end" x="{charts.WIDTH - charts.RIGHT}" y="{-charts.TOP / 2:.0f}">{told}</text>'
-    above = f'<text x="{charts.LEFT - 36}" y="{-charts.TOP / 2:.0f}">right</text>'
-    return f"{head}><style>{STYLE}</style>{rest.removesuffix('</svg>')}{above}{label}</svg>\n"
+    name = f'<text x="{charts.LEFT - 36}" y="{-charts.TOP / 2:.0f}">{above}</text>'
+    return f"{head}><style>{STYLE}</style>{rest.removesuffix('</svg>')}{name}{label}</svg>\n"
 
 
 def _chosen(curve: Sequence[Point], threshold: float) -> Point | None:

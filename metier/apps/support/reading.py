@@ -63,7 +63,7 @@ def _column(names: Sequence[str], known: Sequence[str], path: str | Path) -> str
     for name in known:
         if name in lower:
             return lower[name]
-    raise DataError(f"{path} has no column {known[0]!r}.{nearest(known[0], names)}", expected="question and answer")
+    raise DataError(f"{path} has no column {known[0]!r}.{nearest(known[0], names)}", expected=f"a column {known[0]}")
 
 
 def _entry(row: Mapping[str, str | None], question: str, answer: str, rules: Rules) -> Entry | None:
@@ -94,6 +94,22 @@ def _joined(found: Sequence[Entry]) -> Iterator[Entry]:
         others = dict.fromkeys(text for one in group for text in (one.question, *one.others))
         others.pop(first.question)
         yield Entry(first.id, first.question, first.answer, tuple(others), first.intent, first.category, first.language)
+
+
+def strange(path: str | Path, rules: Rules | None = None) -> list[str]:
+    """The questions of a table, masked, each once: what customers ask and nobody here answers.
+
+    Raises:
+        DataError: where it has no such column, or no row.
+    """
+    from metier.data.rows import columns, frames, strings
+
+    name = _column(columns(str(path)), QUESTIONS, path)
+    cells = [text for frame in frames(str(path)) for text in strings(frame, name).to_list()]
+    found = list(dict.fromkeys(mask(text, rules=rules or Rules()).text.strip() for text in cells if text))
+    if not any(found):
+        raise DataError(f"{path} has no question.", expected="questions that nobody here answers")
+    return [text for text in found if text]
 
 
 def history(path: str | Path, rules: Rules | None = None) -> list[Exchange]:

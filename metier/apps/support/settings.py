@@ -52,6 +52,9 @@ class AnswersPart(Part):
 
     right: Share = 0.85
     """The share of the answers given that shall be right, on the curve that the build measures."""
+    given_up: Share = 0.02
+    """The share of all questions in scope whose right answer may be lost by refusing what lies outside of all intents:
+    the point on the other curve that the build measures."""
     offer: Share = 0.3
     """The calibrated score from which an entry is offered in a question back."""
     choices: Annotated[int, Field(ge=2, le=5)] = 3
@@ -157,6 +160,8 @@ class SupportSettings(Part):
     """Conversations of the past with the human's replies, JSON lines."""
     documents: str = ""
     """A folder of Markdown, HTML, text, PDF and DOCX files; changes in it are followed."""
+    outside: str = ""
+    """A table of questions that nobody here answers, in the column `question`."""
     run: str = ""
     """A run that tells intents; empty: `build` fits one where the questions suffice."""
     backbone: str = "minilm"
@@ -201,5 +206,5 @@ class SupportSettings(Part):
         def seen(path: str) -> str:
             return path if not path or "://" in path else str(folder / Path(path).expanduser())
 
-        names = ("store", "built", "faq", "history", "documents", "run")
+        names = ("store", "built", "faq", "history", "documents", "outside", "run")
         return self.model_copy(update={name: seen(getattr(self, name)) for name in names})

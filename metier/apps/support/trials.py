@@ -62,8 +62,17 @@ def of_entries(
         found.append(Trial([match.features for match in matches], right, entry.id))
         others = known.find(text, intent, vector=vector, without=own)
         nothing = [match.features for match in others if match.entry.answer != entry.answer]
-        found.append(Trial(nothing, None, entry.id))
+        found.append(Trial(nothing, None, entry.id, known=False))
         tick(1)
+    return found
+
+
+def of_strangers(known: Known, questions: Sequence[str], encode: Encode, understand: Understand) -> list[Trial]:
+    """The trials of questions that nobody here answers: whatever is found for them is wrong."""
+    found = []
+    for text in questions:
+        matches = known.find(text, understand(text), vector=encode([text])[0])
+        found.append(Trial([match.features for match in matches], None, text, known=False))
     return found
 
 
@@ -79,7 +88,8 @@ def of_papers(papers: Papers, encode: Encode, tick: Callable[[int], None], seed:
         for without in ((), (passage.id,)):
             quotes = papers.find(question, vector=vector, without=without)
             best = [at for at, quote in enumerate(quotes) if quote.passage.id == passage.id]
-            found.append(Trial([quote.features for quote in quotes], best[0] if best else None, passage.id))
+            rows = [quote.features for quote in quotes]
+            found.append(Trial(rows, best[0] if best else None, passage.id, known=not without))
         tick(1)
     return found
 

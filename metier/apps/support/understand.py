@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from metier.apps.support.answer.known import Intent
+from metier.apps.support.scope import Scope
 from metier.errors import RunError
 from metier.model import Model
 from metier.store.knowledge import StoredEntry
@@ -30,11 +31,13 @@ class Understanding:
         model: the run.
         head: which of its heads.
         held_out: questions that it was not fitted on; empty: not told.
+        scope: how far outside of its intents a message lies; none: that was not learned.
     """
 
     model: Model
     head: str
     held_out: frozenset[str] = frozenset()
+    scope: Scope | None = None
 
     @classmethod
     def of(cls, model: Model, entries: Sequence[StoredEntry]) -> Understanding:
@@ -58,5 +61,8 @@ class Understanding:
 
     def __call__(self, text: str) -> Intent:
         """What the run says of a masked text."""
-        said, _ = self.model.runtime.understand([Document(text)])
-        return Intent(dict(said[0][self.head].probabilities))
+        said, vectors = self.model.runtime.understand([Document(text)])
+        shares, vector = dict(said[0][self.head].probabilities), vectors[0]
+        if self.scope is None or vector is None:
+            return Intent(shares)
+        return Intent(shares, self.scope(vector, list(shares.values())))

@@ -21,7 +21,6 @@ from metier.pipeline.train import CARD, ENVIRONMENT, EVALUATION, REPORT
 from metier.pipeline.watch import Watch
 from metier.predict.runtime import Runtime
 from metier.run import Run
-from metier.train.track import FILE as METRICS
 
 SPLITS = ("valid", "test")
 
@@ -68,9 +67,8 @@ def save(prepared: Prepared, runtime: Runtime, found: Findings, known: Run, stag
     heads: dict[str, Any] = {name: task.describe() for name, task in runtime.tasks.items()}
     folder.write_text(staged / LABELS, json.dumps(heads, ensure_ascii=False, indent=1))
     folder.write_text(staged / TOKENIZER, runtime.tokeniser.tokenizer.to_str())
-    for name in (METRICS, ENVIRONMENT):
-        if (known.path / name).is_file():
-            shutil.copyfile(known.path / name, staged / name)
+    if (known.path / ENVIRONMENT).is_file():
+        shutil.copyfile(known.path / ENVIRONMENT, staged / ENVIRONMENT)
     found.write(staged / EVALUATION)
     save_outcomes(prepared, staged, runtime)
     render(found, staged / REPORT)

@@ -140,6 +140,15 @@ class Companies:
         """The ids of companies and of all above them, each once, sorted: what one document is counted for."""
         return tuple(sorted({above for company in companies for above in self._above.get(company, (company,))}))
 
+    def counted(self, named: Iterable[str]) -> dict[str, list[str]]:
+        """The companies that a document counts for which names these; of each, those that it names, itself or companies
+        of its own."""
+        found: dict[str, list[str]] = {}
+        for name in dict.fromkeys(named):
+            for above in self.rolled_up([name]):
+                found.setdefault(above, []).append(name)
+        return found
+
     # -- names -----------------------------------------------------------------------------------------------------
     def _way_up(self, id: str) -> tuple[str, ...]:
         way = [id]

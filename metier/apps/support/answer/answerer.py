@@ -24,7 +24,9 @@ Understand = Callable[[str], Intent]
 Write = Callable[[str, Sequence[Quote], str], tuple[str, Sequence[Citation]] | None]
 """`(question, quotes, language)` to a written answer with what it cites; `None`: there is none that holds."""
 SURE_OUTSIDE = 0.5
-"""The probability of lying outside from which on analytics counts a message as such."""
+"""How far outside a message lies where the operator's threshold is: from there on it counts as outside."""
+WORDS = 2
+"""Of a match's features, the one that says whether the message has the very words of the question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,7 @@ class Answerer:
     def _question(self, asked: Asked) -> Answered:
         asked, matches, intent, vector = self._read(asked)
         best = matches[0] if matches else None
-        if best is not None and best.score >= self.parts.known.sure.threshold:
+        if best is not None and best.score >= self.parts.known.sure.threshold and not _strange(best, intent):
             told = self._told(asked, best.entry.id, best.entry.answer, {}, best)
             again = best.entry.id == asked.context.entry and asked.standing != asked.masked
             return _the_same(told, asked.language) if again and not told.reply.waiting else told
@@ -249,6 +251,11 @@ class Answerer:
             outside=max(intent.outside, 1 - score), question=_read_as(asked),
         )  # fmt: skip
         return Answered(reply, context, text)
+
+
+def _strange(match: Match, intent: Intent) -> bool:
+    """Whether a message lies outside of all intents, so that no match of theirs answers it but its very words."""
+    return intent.outside_of(match.entry) > SURE_OUTSIDE and match.features[WORDS] < 1
 
 
 def _the_same(told: Answered, language: str) -> Answered:

@@ -50,10 +50,24 @@ class Searched(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What the run says of a message: the calibrated probability of each intent, and how far outside it lies."""
+    """What the run says of a message.
+
+    Args:
+        probabilities: of each intent, calibrated.
+        outside: how far outside of all intents the message lies, 0 to 1, one half at the operator's threshold.
+    """
 
     probabilities: dict[str, float]
     outside: float = 0.0
+
+    def share(self, entry: StoredEntry) -> float:
+        """The probability of the intent of an entry."""
+        return self.probabilities.get(entry.intent, 0.0) if entry.intent else 0.0
+
+    def outside_of(self, entry: StoredEntry) -> float:
+        """How far outside the message lies, as far as that says anything of an entry: an intent that came after the fit
+        lies outside of all that the run knows."""
+        return self.outside if entry.intent in self.probabilities else 0.0
 
     @property
     def label(self) -> str:
@@ -168,8 +182,8 @@ class Known:
         if beside is not None and vector is not None:
             pairs = [one for one in pairs if one[0].id != beside.entry.id]
             pairs.append((beside.entry, *beside.nearest(vector, text)))
-        intents = [intent.probabilities.get(entry.intent, 0.0) if entry.intent else 0.0 for entry, _, _ in pairs]
-        rows = features(text, [(words, cosine) for _, words, cosine in pairs], intents, intent.outside)
+        shares = [(intent.share(entry), intent.outside_of(entry)) for entry, _, _ in pairs]
+        rows = features(text, [(words, cosine) for _, words, cosine in pairs], shares)
         scores = self.sure(np.array(rows)) if rows else np.zeros(0)
         found = [
             Match(entry, words, row, float(score))
@@ -184,9 +198,7 @@ def texts_of(entry: StoredEntry) -> list[Text]:
     return [Text(f"{entry.id}{AT}{at}", text, entry.id) for at, text in enumerate(questions)]
 
 
-def features(
-    text: str, found: Sequence[tuple[str, float]], intents: Sequence[float] = (), outside: float = 0.0
-) -> Rows:
+def features(text: str, found: Sequence[tuple[str, float]], intents: Sequence[tuple[float, float]] = ()) -> Rows:
     """What `Sure` reads of each match: cosine, its lead over the best other one, shared terms (of both, of the message,
     and the lead), the probability of its intent, how far outside the message lies.
 
@@ -196,8 +208,8 @@ def features(
     Args:
         text: the message.
         found: of each match its words, and their cosine with the message.
-        intents: of each match the probability of its intent; empty: there are none.
-        outside: the probability that the message lies outside of what is known.
+        intents: of each match the probability of its intent, and how far outside of it and all others the message lies;
+            empty: nobody told.
     """
     own = frozenset(terms(text))
     shared = [_shared(own, words) for words, _ in found]
@@ -207,7 +219,7 @@ def features(
     leads = _leads(cosines)
     gains = _leads([both for both, _, _ in shared])
     return [
-        (cosine, leads[at], *shared[at][:2], gains[at], intents[at] if intents else 0.0, outside)
+        (cosine, leads[at], *shared[at][:2], gains[at], *(intents[at] if intents else (0.0, 0.0)))
         for at, cosine in enumerate(cosines)
     ]
 

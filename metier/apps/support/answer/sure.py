@@ -11,7 +11,7 @@ fold.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,11 +31,21 @@ three data sets was worse."""
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point of the curve: the threshold, the share of messages answered, the share of these that is right."""
+    """One point of the curve: what answering from a threshold on does.
+
+    Args:
+        threshold: of the score.
+        answered: the share of all messages that is answered.
+        right: of these the share that is right.
+        kept: of the messages whose answer is known the share that is answered right (in-scope accuracy).
+        refused: of those whose answer is not the share that is not answered (out-of-scope recall).
+    """
 
     threshold: float
     answered: float
     right: float
+    kept: float
+    refused: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +79,7 @@ class Sure:
         return {
             "weights": list(self.weights), "bias": self.bias, "mean": list(self.mean), "scale": list(self.scale),
             "threshold": self.threshold, "rows": self.rows,
-            "curve": [[one.threshold, one.answered, one.right] for one in self.curve],
+            "curve": [list(astuple(one)) for one in self.curve],
         }  # fmt: skip
 
     @classmethod
@@ -82,12 +92,23 @@ class Sure:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A question that was asked of the knowledge: the features of every match, which of them is right (none: its answer
-    was taken away), and the entry that it is of."""
+    """A question that was asked of the knowledge.
+
+    Args:
+        features: of every match.
+        right: which of them is right; none: none is.
+        group: the entry that it is of.
+        known: whether the knowledge had its answer.
+    """
 
     features: Sequence[Sequence[float]]
     right: int | None
     group: str
+    known: bool = True
+
+
+Judged = tuple[float, bool, bool]
+"""Of a trial the score of its surest match, whether that is right, whether the answer was known."""
 
 
 def fitted(trials: Sequence[Trial], wanted: float) -> Sure:
@@ -140,21 +161,22 @@ def regression(
                 rows=len(rows))  # fmt: skip
 
 
-def _best(sure: Sure, trial: Trial) -> tuple[float, bool]:
-    """The score of the surest match of a trial, and whether it is right."""
+def _best(sure: Sure, trial: Trial) -> Judged:
     scores = sure(np.asarray(trial.features))
     best = int(scores.argmax())
-    return float(scores[best]), best == trial.right
+    return float(scores[best]), best == trial.right, trial.known
 
 
-def _placed(sure: Sure, judged: Sequence[tuple[float, bool]], wanted: float) -> Sure:
+def _placed(sure: Sure, judged: Sequence[Judged], wanted: float) -> Sure:
     """With the lowest threshold from which on the wanted share is right, a half at least, and the curve."""
     order = sorted(judged, key=lambda one: -one[0])
-    points, right = [], 0
-    for count, (score, good) in enumerate(order, 1):
-        right += good
+    inside = sum(known for _, _, known in judged)
+    points, right, strange = [], 0, 0
+    for count, (score, good, known) in enumerate(order, 1):
+        right, strange = right + good, strange + (not known)
         if count == len(order) or order[count][0] < score:
-            points.append(Point(score, count / len(order), right / count))
+            refused = 1 - strange / max(len(order) - inside, 1)
+            points.append(Point(score, count / len(order), right / count, right / max(inside, 1), refused))
     good_ones = [point for point in points if point.right >= wanted]
     # Many sure answers leave room for some that are more probably wrong than right: nobody is helped by these.
     threshold = max(0.5, good_ones[-1].threshold) if good_ones else max([0.9, *(point.threshold for point in points)])
