@@ -27,10 +27,11 @@ def names() -> list[str]:
 
 
 def measure(name: str, options: dict[str, Any]) -> Path:
-    """Runs one measurement and writes `results/NAME.json`."""
+    """Runs one measurement and writes `results/NAME.json`, of one that measures several things `NAME-WHAT.json`."""
     start = time.perf_counter()
     figures = import_module(f"benchmarks.{name}").run(**options)
-    out = HERE / "results" / f"{name}.json"
+    what = f"-{options['what']}" if "what" in options else ""
+    out = HERE / "results" / f"{name}{what}.json"
     out.parent.mkdir(exist_ok=True)
     result = {
         "name": name,

@@ -153,7 +153,8 @@ class Line:
 
     async def ask(self, body: bytes) -> tuple[int, bool]:
         """The status of the answer, and whether it says when to come back."""
-        if self._pipe is None:
+        if self._pipe is None or self._pipe[0].at_eof():  # the server may close what was idle
+            self.close()
             self._pipe = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._pipe
         head = (

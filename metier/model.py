@@ -35,12 +35,14 @@ class Model:
         run: a run folder. Raises `RunError` where it is missing, damaged or half-written.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         threads: of the processor; 0: all.
+        spin: whether they wait for the next text at full speed, which answers single texts up to a third sooner and
+            takes a processor from whatever else runs here; a service does without.
     """
 
-    def __init__(self, run: str | Path, *, device: str = "auto", threads: int = 0) -> None:
+    def __init__(self, run: str | Path, *, device: str = "auto", threads: int = 0, spin: bool = True) -> None:
         self._run = Run.open(run)
         self.recipe: Recipe = Recipe.read(self._run.path / RECIPE)
-        self.runtime: Runtime = loading.runtime(self._run, self.recipe, device=device, threads=threads)
+        self.runtime: Runtime = loading.runtime(self._run, self.recipe, device=device, threads=threads, spin=spin)
 
     @property
     def run(self) -> Path:

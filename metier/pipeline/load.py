@@ -36,10 +36,18 @@ def engines(run: Run) -> list[str]:
     return [*here, "torch"] if WEIGHTS in files or ADAPTER in files else here
 
 
-def runtime(run: Run, recipe: Recipe, *, device: str = "auto", threads: int = 0, engine: str | None = None) -> Runtime:
+def runtime(
+    run: Run,
+    recipe: Recipe,
+    *,
+    device: str = "auto",
+    threads: int = 0,
+    engine: str | None = None,
+    spin: bool = True,
+) -> Runtime:
     """The runtime of a run: by `engine`, or the fastest one that it holds for this machine."""
     if RUNTIMES in run.manifest["files"] and device in ("auto", "cpu") and engine != "torch":
-        return _held(run, recipe, run.json(RUNTIMES), threads, engine)
+        return _held(run, recipe, run.json(RUNTIMES), threads, engine, spin)
     if RUNTIMES in run.manifest["files"] and not (run.path / WEIGHTS).is_file():
         raise RunError(f"{run.path} runs on the processor alone, not on {device!r}.", hint="--device cpu")
     from metier.pipeline import weights
@@ -47,7 +55,9 @@ def runtime(run: Run, recipe: Recipe, *, device: str = "auto", threads: int = 0,
     return weights.runtime(run, recipe, device=device, threads=threads)
 
 
-def _held(run: Run, recipe: Recipe, saved: Mapping[str, Any], threads: int, engine: str | None) -> Runtime:
+def _held(
+    run: Run, recipe: Recipe, saved: Mapping[str, Any], threads: int, engine: str | None, spin: bool
+) -> Runtime:
     """A static student, or a compiled graph of a run by an engine, without a name by the fastest one here."""
     for entry in saved["engines"]:
         if entry["engine"] == "static":
@@ -66,7 +76,7 @@ def _held(run: Run, recipe: Recipe, saved: Mapping[str, Any], threads: int, engi
         read_heads(run),
         read_tokeniser(run, recipe, saved["window"]),
         floors(recipe),
-        choice.few(chosen.few, run.path, threads),
+        choice.few(chosen.few, run.path, threads, spin=spin),
         choice.many(chosen.many, run.path, threads),
         chosen.tokens,
     )

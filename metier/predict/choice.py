@@ -131,9 +131,9 @@ def _rates(entry: Entry, folder: Path, shape: Shape, threads: int, seconds: floa
         ) from None
 
 
-def few(entry: Entry, folder: Path, threads: int) -> Engine:
+def few(entry: Entry, folder: Path, threads: int, *, spin: bool = True) -> Engine:
     """The engine of an entry with all threads on one batch."""
-    return ENGINES[entry.engine](folder / entry.file, threads, 1)
+    return ENGINES[entry.engine](folder / entry.file, threads, 1, spin=spin)
 
 
 def many(entry: Entry, folder: Path, threads: int) -> Engine:

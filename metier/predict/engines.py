@@ -23,13 +23,15 @@ class Engine(ABC):
         file: an ONNX graph, as `optimise.export` or `optimise.quantise` wrote it.
         threads: that share the work of one batch.
         streams: batches that are computed at the same time, each by one asking thread.
+        spin: whether threads that share a batch wait for the next one at full speed: up to a third sooner where nothing
+            else has to be done meanwhile, and a processor taken from it where something has.
     """
 
     name: ClassVar[str]
     package: ClassVar[str]
 
-    def __init__(self, file: Path, threads: int, streams: int) -> None:
-        self.file, self.threads, self.streams = file, threads, streams
+    def __init__(self, file: Path, threads: int, streams: int, *, spin: bool = False) -> None:
+        self.file, self.threads, self.streams, self.spin = file, threads, streams, spin
         try:
             self.inputs, self.outputs = self._load()
         except RunError:
@@ -81,7 +83,7 @@ class OnnxRuntime(Engine):
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0" if self.streams > 1 else "1")
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if self.spin else "0")
         self.session = onnxruntime.InferenceSession(
             str(self.file), sess_options=options, providers=["CPUExecutionProvider"]
         )

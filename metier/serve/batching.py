@@ -163,9 +163,10 @@ class Batcher(Generic[P]):
             return await self._outcome(request)
         finally:
             request.done.cancel()
-            with suppress(ValueError):  # taken already, which is how most requests end
-                self._waiting.remove(request)
-            self._drop(request)
+            if request.taken < len(documents):  # nobody took it whole, which is how few requests end
+                with suppress(ValueError):
+                    self._waiting.remove(request)
+                self._drop(request)
 
     async def _outcome(self, request: Waiting[P]) -> Reply[P]:
         clock = asyncio.get_running_loop().time

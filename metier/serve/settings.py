@@ -45,8 +45,9 @@ class Limits:
     header_seconds: float = 10.0
     """From the first byte of a request to the end of its headers."""
     header_bytes: int = 16_384
-    idle_seconds: int = 10
-    """For how long a connection may stay open between two requests."""
+    idle_seconds: int = 65
+    """For how long a connection may stay open between two requests: longer than the 60 seconds of most proxies, so that
+    it is they who close it, and none sends a request into a connection that is just closing."""
     connections: int = 512
     drain_seconds: float = 20.0
     """How long SIGTERM waits for requests that were accepted before it."""

@@ -112,7 +112,7 @@ class Folder:
         from metier.model import Model
 
         self._settle()
-        return Model(self.path, device=self.device, threads=self.threads)
+        return Model(self.path, device=self.device, threads=self.threads, spin=False)
 
     def _open(self) -> Run:
         self._settle()

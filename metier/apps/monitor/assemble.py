@@ -132,7 +132,7 @@ def _companies(settings: MonitorSettings) -> Companies | None:
 
 
 def _reader(settings: MonitorSettings, companies: Companies | None) -> Reader:
-    return Reader(Model(settings.run, threads=settings.threads), settings.heads.heads(), companies)
+    return Reader(Model(settings.run, threads=settings.threads, spin=False), settings.heads.heads(), companies)
 
 
 def source(part: SourcePart, settings: MonitorSettings) -> Source:
