@@ -28,8 +28,9 @@ logger = logging.getLogger(__name__)
 
 SECONDS = 2.0
 """What measuring may take, beside loading what is measured."""
-TOKENS = (1024, 2048, 4096)
-"""Sizes of a batch that are tried for many texts."""
+TOKENS = (256, 512, 1024, 2048)
+"""Sizes of a batch that are tried for many texts. A processor whose caches hold what a layer makes of a small batch is
+slower with a large one."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,7 @@ def _key(entries: Sequence[Entry], identity: str, threads: int) -> str:
     facts: dict[str, Any] = {
         "run": identity,
         "entries": [asdict(entry) for entry in entries],
+        "tokens": TOKENS,
         "libraries": {entry.engine: ENGINES[entry.engine].version() for entry in entries},
         "machine": [platform.machine(), platform.processor(), os.cpu_count(), _flags(), threads],
     }
