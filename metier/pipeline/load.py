@@ -55,9 +55,7 @@ def runtime(
     return weights.runtime(run, recipe, device=device, threads=threads)
 
 
-def _held(
-    run: Run, recipe: Recipe, saved: Mapping[str, Any], threads: int, engine: str | None, spin: bool
-) -> Runtime:
+def _held(run: Run, recipe: Recipe, saved: Mapping[str, Any], threads: int, engine: str | None, spin: bool) -> Runtime:
     """A static student, or a compiled graph of a run by an engine, without a name by the fastest one here."""
     for entry in saved["engines"]:
         if entry["engine"] == "static":

@@ -29,8 +29,8 @@ from metier.store import audit, conversations, deliveries
 from metier.store.columns import clean
 from metier.store.conversations import Conversation, Message
 from metier.store.deliveries import Delivery
-from metier.store.group import Group
 from metier.store.store import Store
+from metier.store.works import Works
 from metier.types import new_id
 
 logger = logging.getLogger(__name__)
@@ -42,8 +42,9 @@ RECENT = 3_600.0
 """Seconds that are looked through for such messages again and again."""
 TRIES = 5
 BUSY = "Somebody else changes this conversation at the same time."
-Work = Callable[[Connection], Any]
 Hear = Callable[[Message], None]
+Taking = Callable[[], tuple[Message, Conversation, bool]]
+"""Waits for a message that goes to the disk."""
 
 
 class Missing(MetierError):
@@ -95,12 +96,12 @@ class Support:
         self._rules = Rules(regions=house.regions)
         self.originals = Originals()
         self._stripes = [threading.Lock() for _ in range(STRIPES)]
-        self._group: Group[Work] = Group(store, _together, wait=0.0)  # a group gathers while another is written
+        self._works = Works(store)
         self._looked = 0.0
 
     def close(self) -> None:
         """Writes what waits."""
-        self._group.close()
+        self._works.close()
 
     # -- customers -----------------------------------------------------------------------------------------------
     def open(
@@ -117,7 +118,7 @@ class Support:
             id or new_id(), visitor or conversations.digest(token), "bot", now, now, channel, known,
             context=Context(language=known).kept(),
         )  # fmt: skip
-        self._commit(lambda connection: conversations.open_one(connection, made))
+        self._works.send(lambda connection: conversations.open_one(connection, made))()
         return made, token
 
     def of(self, id: str, token: str) -> Conversation:
@@ -148,12 +149,18 @@ class Support:
         self._require_length(text)
         masked = mask(text, rules=self._rules)
         with self._alone(id):
-            said, conversation, new = self._take(id, masked, message or new_id())
-            if said.text != masked.text:  # the same id for something else: what was said first stands
-                masked, text = mask(said.text, rules=self._rules), said.text
+            taking = self._begin(id, masked, message or new_id())
+            try:  # the answer is looked for while the message goes to the disk
+                seen = self.get(id)
+                answered = self._answer(masked, text, seen) if seen.state == "bot" else None
+            finally:
+                said, conversation, new = self._taken(taking, masked)
             if conversation.state != "bot" or not (new or self._open(said)):
                 return Exchange(said, (), conversation if new else self.get(id))
-            answered = self.answerer.answer(masked, text, Context.of(conversation.context))
+            if said.text != masked.text:  # the same id for something else: what was said first stands
+                answered = self._answer(mask(said.text, rules=self._rules), said.text, conversation)
+            elif answered is None or conversation.context != seen.context:
+                answered = self._answer(masked, text, conversation)
             reply, now = self._reply(said, answered)
             shown = () if reply is None else (replace(reply, text=answered.shown) if reply.reply else reply,)
             return Exchange(said, shown, now)
@@ -163,7 +170,7 @@ class Support:
         self._require_length(text)
         masked = mask(text, rules=self._rules)
         with self._alone(id):
-            return self._take(id, masked, message)[0]
+            return self._taken(self._begin(id, masked, message), masked)[0]
 
     def call(self, id: str) -> Message:
         """A person is called without words: what the customer is told. Raises as `act` does."""
@@ -265,25 +272,32 @@ class Support:
         return mask(text[: self.house.longest], rules=self._rules).text
 
     # -- parts ---------------------------------------------------------------------------------------------------
-    def _take(self, id: str, masked: Masked, message: str) -> tuple[Message, Conversation, bool]:
-        """Keeps what a customer says, with which a conversation begins again that was over; whether it is new."""
+    def _answer(self, masked: Masked, text: str, seen: Conversation) -> Answered:
+        return self.answerer.answer(masked, text, Context.of(seen.context))
+
+    def _begin(self, id: str, masked: Masked, message: str) -> Taking:
+        """Sends what a customer says to the disk; with it a conversation begins again that was over."""
         now = self._clock()
 
-        def keep(connection: Connection) -> tuple[Message, Conversation]:
+        def keep(connection: Connection) -> tuple[Message, Conversation, bool]:
             seen = _there(conversations.get(connection, id))
             said = conversations.say(connection, Message(message, id, "visitor", masked.text, now))
             if seen.state != "resolved" or said.at != now:
-                return said, seen
+                return said, seen, said.at == now
             changed = conversations.change(connection, seen, **act(seen, "reopen", "visitor", now))
             if changed is None:
                 raise Refused(BUSY, hint="again in a moment")
             audit.append(connection, audit.Entry("visitor", "reopen", now, "conversation", id))
-            return said, changed
+            return said, changed, True
 
-        said, conversation = self._commit(keep)
+        return self._works.send(keep)
+
+    def _taken(self, taking: Taking, masked: Masked) -> tuple[Message, Conversation, bool]:
+        """What a customer said, once it is on the disk, its conversation, and whether it is new."""
+        said, conversation, new = taking()
         self._remember(said, masked)
         self._hear(said)
-        return said, conversation, said.at == now
+        return said, conversation, new
 
     def _reply(self, said: Message, answered: Answered) -> tuple[Message | None, Conversation]:
         """Keeps the bot's answer and what it remembers, where the conversation is still the bot's; which it is then."""
@@ -304,7 +318,7 @@ class Support:
             known = {"context": answered.context.kept(), "language": answered.context.language}
             return kept, conversations.change(connection, seen, **known)
 
-        kept, now = self._commit(keep)
+        kept, now = self._works.send(keep)()
         if kept is not None:
             if answered.shown != kept.text:
                 self.originals.keep(kept.conversation, kept.number, answered.shown)
@@ -355,22 +369,12 @@ class Support:
             return changed, _told(connection, changed, words) if words is not None else None
 
         for _ in range(TRIES):
-            changed, said = self._commit(keep)
+            changed, said = self._works.send(keep)()
             if changed is not None:
                 if said is not None:
                     self._hear(said)
                 return changed, said
         raise Refused(BUSY, hint="again in a moment")
-
-    def _commit(self, work: Work) -> Any:
-        """What a work returns, once it is on the disk, together with what others want kept at the same time."""
-        result: list[Any] = []
-
-        def keep(connection: Connection) -> None:
-            result[:] = [work(connection)]
-
-        self._group.commit(keep).result()
-        return result[0]
 
     def _alone(self, id: str) -> threading.Lock:
         return self._stripes[hash(id) % STRIPES]
@@ -380,11 +384,6 @@ def _there(found: Conversation | None) -> Conversation:
     if found is None:
         raise Missing("There is no such conversation.", expected="its id and its token")
     return found
-
-
-def _together(connection: Connection, works: Sequence[Work]) -> None:
-    for work in works:
-        work(connection)
 
 
 def _told(connection: Connection, conversation: Conversation, words: Words) -> Message:
