@@ -3,9 +3,10 @@
 Small knowledge is drawn from Banking77's training part (five texts of an intent are one entry), MedQuAD's questions and
 CMRC's Chinese ones (one text an entry), and asks itself as `metier support build` does (`metier.apps.support.trials`).
 Compared are the prior of `metier.apps.support.answer.sure`, the logistic regression over
-all of these (`joint`, each kind weighing the same), and a fit on what the knowledge asks itself. Banking77's official
-test asks knowledge of intents that no draw has (every fourth is kept apart), half of it about intents that this
-knowledge has not: shares of answers given, of these right, and of the right ones found, from a half on.
+all of these (`joint`, each kind weighing the same), and a fit on what the knowledge asks itself. Knowledge of intents
+that no draw has (every fourth is kept apart) is asked about itself and as much about others of these intents: shares of
+answers given, of these right, and of the right ones found, from a half on. `biases` does that with other questions of
+the training part, by which the prior's bias is chosen; `checks` does it with the official test.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ SIZES = (6, 12, 25, 50)
 TEXTS = 5
 APART = 4
 """Every fourth intent of Banking77 is not in the fit."""
+BIASES = (-7.0, -6.5, -6.0, -5.5, -5.0, -4.5)
 FLAT = 1e-3
 """Of the penalty where there is no prior yet."""
 
@@ -53,19 +55,21 @@ def run(draws: int = 2, encoder: str = "", seed: int = 13, kept: str = "") -> di
     with tempfile.TemporaryDirectory() as folder:
         encode = _remembering(build(encoder or Path(folder) / "encoder"))
         own = {kind: _drawn(pool, draws, encode, seed) for kind, pool in _pools().items()}
-        checks = list(_checks(draws, encode, seed))
+        choosing = list(_checks(draws, encode, seed + 1, "train"))
+        checks = list(_checks(draws, encode, seed, "test"))
     prior = joint({kind: [one for some in found for one in some] for kind, found in own.items()})
     if kept:
         Path(kept).write_text(json.dumps({"own": _plain(own), "checks": _plain(checks)}), encoding="utf-8")
     return {
         "metric": "answers given that are right, at the prior's threshold, Banking77 test on intents kept apart",
-        "mean": _told([one for check in checks for one in check["asked"]], Sure())["right"],
+        "mean": _told(_questions(checks), Sure())["right"],
         "bar": 0.9,
         "joint": {
             "bias": round(prior.bias, 3),
             "weights": [round(one, 3) for one in prior.weights],
-            "told": _told([one for check in checks for one in check["asked"]], prior),
+            "told": _told(_questions(checks), prior),
         },
+        "biases": {str(bias): _told(_questions(choosing), Sure(bias=bias)) for bias in BIASES},
         "kinds": {kind: _told([one for some in found for one in some], Sure()) for kind, found in own.items()},
         "checks": [_check(check, prior) for check in checks],
     }
@@ -132,16 +136,18 @@ def _drawn(pool: Sequence[list[str]], draws: int, encode: Encode, seed: int) -> 
     return found
 
 
-def _checks(draws: int, encode: Encode, seed: int) -> Iterator[dict[str, Any]]:
-    """Knowledge of intents kept apart: the trials that it makes of itself, and questions of the test part about it and
+def _checks(draws: int, encode: Encode, seed: int, part: str) -> Iterator[dict[str, Any]]:
+    """Knowledge of intents kept apart: the trials that it makes of itself, and other questions of a part about it and
     about the other half of these intents."""
     random = Random(seed + 1)
-    learned, asked = _intents("train"), _intents("test")
+    learned, pool = _intents("train"), _intents(part)
     apart = sorted(learned)[::APART]
     for size in (5, 10):
         for _ in range(2 * draws):
             names = random.sample(apart, 2 * size if 2 * size <= len(apart) else len(apart))
             texts = [random.sample(learned[name], TEXTS) for name in names[:size]]
+            there = {text for own in texts for text in own}
+            asked = {name: [text for text in pool[name] if text not in there] for name in names}
             with _known(texts, encode) as (known, entries):
                 own = _asked(known, entries, encode)
                 outside = [_trial(known, text, "") for name in names[size:] for text in random.sample(asked[name], 6)]
@@ -189,6 +195,10 @@ def _check(check: dict[str, Any], prior: Sure) -> dict[str, Any]:
         "entries": check["entries"], "prior": _told(check["asked"], Sure()), "joint": _told(check["asked"], prior),
         "fitted": _told(check["asked"], fitted(check["own"], 0.9)),
     }  # fmt: skip
+
+
+def _questions(checks: Sequence[dict[str, Any]]) -> list[Trial]:
+    return [one for check in checks for one in check["asked"]]
 
 
 def _plain(values: Any) -> Any:

@@ -24,6 +24,8 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 RECIPE = "recipe.toml"
 CHECKPOINT = "checkpoint"
+ASKED = "optimise.json"
+"""What `metier optimise` was asked for, beside what it has not finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def _manifest(path: Path) -> dict[str, Any]:
         _restore_replaced(path)
     if not path.is_dir():
         if partial(path).is_dir():
-            raise RunError(f"{path} is not finished.", hint=f"metier train --resume {path}")
+            raise RunError(f"{path} is not finished.", hint=_goes_on(path))
         siblings = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
         raise RunError(f"There is no run {path}.{nearest(path.name, siblings)}", hint="metier runs lists what there is")
     file = path / MANIFEST
@@ -79,6 +81,13 @@ def _manifest(path: Path) -> dict[str, Any]:
     if manifest.get("format") != FORMAT or not names_ok:
         raise RunError(f"{path} has a {MANIFEST} of another format.", expected=f"format {FORMAT}")
     return dict(manifest)
+
+
+def _goes_on(path: Path) -> str:
+    """What finishes a run that is not finished."""
+    if (partial(path) / ASKED).is_file():
+        return f"the metier optimise that began it, once more with the same options and --out {path}"
+    return f"metier train --resume {path}"
 
 
 def partial(path: Path) -> Path:
@@ -124,9 +133,7 @@ def clear(path: Path) -> None:
     """
     staged = partial(path)
     if any((staged / CHECKPOINT).rglob("*.safetensors")):
-        raise RunError(
-            f"{staged} holds an unfinished fit.", hint=f"metier train --resume {path}, or remove that folder"
-        )
+        raise RunError(f"{staged} holds an unfinished fit.", hint=f"{_goes_on(path)}, or remove that folder")
     if any(staged.iterdir()) and not (staged / RECIPE).is_file():
         raise RunError(f"{staged} exists and is no unfinished run.", hint="another --out")
     empty(staged)

@@ -29,6 +29,20 @@ def test_sealed_and_opened(tmp_path):
     assert sealed(tmp_path / "b", "other weights").version != made.version
 
 
+@pytest.mark.parametrize(
+    ("marker", "hint"),
+    [("optimise.json", "the metier optimise that began it"), ("recipe.toml", "metier train --resume")],
+)
+def test_what_finishes_an_unfinished_run_is_named(tmp_path, marker, hint):
+    staged = run.stage(tmp_path / "a")
+    run.write_text(staged / marker, "{}")
+    (staged / run.CHECKPOINT).mkdir()
+    run.write_text(staged / run.CHECKPOINT / "1.safetensors", "weights")
+    for refused in (Run.open, run.clear):
+        with pytest.raises(RunError, match=hint):
+            refused(tmp_path / "a")
+
+
 def test_one_flipped_bit_is_found(tmp_path):
     sealed(tmp_path / "a")
     file = tmp_path / "a" / "model.safetensors"

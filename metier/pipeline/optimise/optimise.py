@@ -36,9 +36,6 @@ MILDER = "take away less, recover longer, or allow more with --tolerance"
 HALVES = ("fp16", "bf16")
 """Sixteen bits: no graph, but weights for torch on a GPU."""
 
-ASKED = "optimise.json"
-"""In a folder that is not finished: what was asked, and of which run."""
-
 Shrink = Callable[[Prepared], dict[str, Any]]
 
 
@@ -165,7 +162,7 @@ def optimise(
             save(making.prepared, runtime, found, known, staged)
             # In this order: cut off in between, the same command still knows whose fit it is, and goes on.
             shutil.rmtree(staged / folder.CHECKPOINT, ignore_errors=True)
-            (staged / ASKED).unlink()
+            (staged / folder.ASKED).unlink()
         except MetierError:
             shutil.rmtree(staged)
             raise
@@ -176,7 +173,7 @@ def optimise(
 
 def _begin(path: Path, staged: Path, asked: str) -> None:
     """Empties the new run's folder, but for what an equal wish that was cut off has left: students go on there."""
-    marker = staged / ASKED
+    marker = staged / folder.ASKED
     if marker.is_file() and marker.read_text(encoding="utf-8") == asked:
         return
     if marker.is_file():
