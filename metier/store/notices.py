@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Text, cast, select, update
 
 from metier.store import bulk
 from metier.store.tables import notices
@@ -59,6 +59,13 @@ def waiting(connection: Connection, receiver: str, limit: int = 50) -> list[Stor
     if connection.dialect.name == "postgresql" and not connection.get_execution_options().get("postgresql_readonly"):
         statement = statement.with_for_update(skip_locked=True)
     return list(bulk.read_each(StoredNotice, connection, statement))
+
+
+def of_alert(connection: Connection, id: str, limit: int = 50) -> list[StoredNotice]:
+    """The notices that tell of an alert, the latest first."""
+    names_it = cast(notices.c.alerts, Text).contains(f'"{id}"', autoescape=True)
+    statement = select(notices).where(names_it).order_by(notices.c.at.desc(), notices.c.id)
+    return list(bulk.read_each(StoredNotice, connection, statement.limit(limit)))
 
 
 @dataclass(frozen=True, slots=True)

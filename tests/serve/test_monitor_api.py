@@ -12,7 +12,7 @@ import pytest
 from monitored import FORMULA, NOW, PASSWORD, ROLES, client_of, console
 
 from metier.apps.monitor.sources.pushed import PushedSource
-from metier.store import alerts, audit, interactions
+from metier.store import alerts, audit, interactions, notices
 
 OPEN = ("/healthz", "/readyz")
 
@@ -170,6 +170,20 @@ def test_what_is_acknowledged_and_snoozed_is_shown_so(app):
         ask(app, "POST", f"/v1/alerts/{alert.id}/snooze", "analyst", json={"until": None}).json()["snoozed_until"]
         is None
     )
+
+
+def test_who_could_not_be_told_of_an_alert_stands_on_it(app):
+    alert, fate = firing(app), notices.Fate("failed", 3, fault="the receiver said 410 Gone")
+
+    def keep(connection):
+        found = [("n1", [alert.id, "another"], 1.0), ("n2", [f"{alert.id}0"], 2.0), ("n3", [alert.id], 3.0)]
+        notices.add(connection, [notices.StoredNotice(id, "late shift", {}, at, own) for id, own, at in found])
+        notices.mark(connection, "n1", fate)
+
+    app.state.console.store.run(keep)
+    row = ask(app, "GET", f"/v1/alerts/{alert.id}", "viewer").json()
+    told = [(one["state"], one["fault"]) for one in row["notices"] if one["receiver"] == "late shift"]
+    assert told == [("waiting", ""), ("failed", "the receiver said 410 Gone")]
 
 
 def test_alerts_are_filtered_and_paged(app):

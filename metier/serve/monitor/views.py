@@ -13,7 +13,7 @@ from metier.apps.monitor.alerts.life import Alert, Deed
 from metier.apps.monitor.companies.link import Companies
 from metier.apps.monitor.item import EVERYTHING
 from metier.serve.monitor import acts
-from metier.store import alerts, audit, documents, interactions, stories, ticks
+from metier.store import alerts, audit, documents, interactions, notices, stories, ticks
 from metier.store.alerts import StoredAlert
 from metier.store.documents import StoredDocument
 from metier.store.ticks import StoredTick
@@ -75,7 +75,14 @@ def alert_page(connection: Connection, stored: StoredAlert, names: Names) -> dic
         "reason": {"en": alert.severity.en, "zh": alert.severity.zh},
         "evidence": stored.evidence or {},
         "history": history(connection, stored.id),
+        "notices": told(connection, stored),
     }
+
+
+def told(connection: Connection, stored: StoredAlert) -> list[dict[str, Any]]:
+    """Who was told of an alert, and whether it reached them; the latest first."""
+    kept = ("receiver", "state", "at", "sent", "tries", "fault")
+    return [{name: getattr(one, name) for name in kept} for one in notices.of_alert(connection, stored.id)]
 
 
 def history(connection: Connection, id: str) -> list[dict[str, Any]]:

@@ -39,6 +39,7 @@ class AlertPage(Screen):
                 self.comment = self.entry(self.say("comment"))
                 self.area(self._acts, self._build_acts)
         self.part("alert.html.j2", self._why, tag="div", classes="c-why")
+        self.part("told.html.j2", self._told, classes="m-card")
         self.part("history.html.j2", self._history, classes="m-card")
 
     def _head(self, connection: Connection) -> dict[str, Any]:
@@ -61,6 +62,9 @@ class AlertPage(Screen):
 
     def _history(self, connection: Connection) -> dict[str, Any]:
         return {"history": views.history(connection, self.id)}
+
+    def _told(self, connection: Connection) -> dict[str, Any]:
+        return {"notices": views.told(connection, acts.found(connection, self.id))}
 
     # -- acts ----------------------------------------------------------------------------------------------------------
     def _acts(self, connection: Connection) -> dict[str, Any]:
