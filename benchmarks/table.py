@@ -69,6 +69,54 @@ LINES: dict[str, tuple[str, str, Line]] = {
         "同样训练在 Banking77 上的准确率，与 `Trainer` 对比",
         lambda r: (" / ".join(percent(r["accuracy"][name]) for name in ("ours", "trainer")), "-0.5"),
     ),
+    "sentfin": ("SEntFiN, sentiment towards each entity, accuracy", "SEntFiN，对每个实体的情感，准确率", quality),
+    "prediction": (
+        "Banking77 in int8 against transformers' `pipeline`: texts a second / delay of one text",
+        "Banking77（int8）对比 transformers 的 `pipeline`：吞吐 / 单条延迟",
+        lambda r: (
+            f"{times(r['throughput'])} / {times(r['latency'])}",
+            f"{r['bars']['throughput']:g} × / {r['bars']['latency']:g} ×",
+        ),
+    ),
+    "prediction#size": (
+        "size of that run / with its vocabulary trimmed; points of accuracy that eight bits cost",
+        "该模型的大小 / 裁剪词表后；量化损失的准确率",
+        lambda r: (
+            f"{r['megabytes']['int8']:.1f} MB / {r['megabytes']['trimmed']:.1f} MB; {r['accuracy']['points']:+.2f}",
+            f"{r['bars']['mb']} MB / {r['bars']['trimmed_mb']} MB; {r['bars']['points']:g}",
+        ),
+    ),
+    "serve_load-steady": (
+        "100 single texts a second at the server: p50 / p95",
+        "服务器每秒 100 条单文本：p50 / p95",
+        lambda r: (" / ".join(f"{r['latency_ms']['accepted'][at]:.0f} ms" for at in ("p50", "p95")), "25 ms (p95)"),
+    ),
+    "serve_load-over": (
+        "three times as many as it can: p95 of those accepted",
+        "三倍于其处理能力时：被接受请求的 p95",
+        lambda r: (f"{r['latency_ms']['accepted']['p95']:.0f} ms", "250 ms"),
+    ),
+    "monitor_chain": (
+        "opinion monitoring, the whole chain: documents a second / p95 until counted at 100 a second",
+        "舆情监测全流程：每秒文档数 / 每秒 100 篇时计入统计的 p95",
+        lambda r: (
+            f"{r['replay']['documents/s']:.0f} / {r['arrival']['seconds']['p95']:.2f} s",
+            f"{r['bars']['documents/s']} / {r['bars']['p95 seconds at 100/s']:g} s",
+        ),
+    ),
+    "support_load": (
+        "customer service, 50 conversations at once: p95 of known answers / of answers from documents",
+        "客户服务，50 个并发会话：已知问答 / 文档答案的 p95",
+        lambda r: tuple(
+            " / ".join(f"{one:.0f} ms" for one in found)
+            for found in ([r[tier]["latency_ms"][tier]["p95"] for tier in r["bars_ms"]], r["bars_ms"].values())
+        ),
+    ),
+    "support_medquad": (
+        "MedQuAD, the right answer among five for rewritten questions",
+        "MedQuAD，改写问题的 recall@5",
+        lambda r: (percent(r["mean"]), percent(r["bar"])),
+    ),
     "two_heads": (
         "two heads on one encoder against two runs",
         "一个编码器带两个任务头，对比两个单头模型",
