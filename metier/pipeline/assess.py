@@ -15,7 +15,6 @@ from metier.models.table import golds
 from metier.pipeline.fit import Fitted
 from metier.pipeline.judged import Judged
 from metier.pipeline.prepare import Prepared
-from metier.pipeline.watch import Watch
 from metier.predict.runtime import Logits
 from metier.types import Prediction
 
@@ -28,11 +27,14 @@ DOUBTED: dict[str, Callable[[np.ndarray, Sequence[Any]], list[Suspect]]] = {
 """Who finds labels that are probably wrong, by the kind of task."""
 
 
-def assess(prepared: Prepared, fitted: Fitted, watch: Watch) -> dict[str, HeadFindings]:
-    """Calibrates every head on the validation split and judges it on the test split, baselines beside it."""
-    runtime, tables = prepared.runtime, prepared.tables
-    watch.stage("evaluate", sum(len(tables[split].rows) for split in ("valid", "test")))
-    logits = {split: runtime.logits(tables[split], tick=watch.tick) for split in ("valid", "test")}
+def assess(prepared: Prepared, fitted: Fitted, logits: Mapping[str, Logits]) -> dict[str, HeadFindings]:
+    """Calibrates every head on the validation split and judges it on the test split, baselines beside it.
+
+    Args:
+        prepared: the run.
+        fitted: what the fit left.
+        logits: of both splits, as `answered` has them.
+    """
     return {name: _head(prepared, fitted, name, logits) for name in prepared.heads}
 
 

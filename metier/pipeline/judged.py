@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from metier.evaluate import evaluation
 from metier.models.table import Table, golds
+from metier.pipeline.watch import Watch
 from metier.predict.runtime import Logits, Runtime
 from metier.tasks.task import Encoding, Task
 from metier.types import Document, Example, Prediction, Target
+
+SPLITS = ("valid", "test")
+
+
+def answered(tables: Mapping[str, Table], runtime: Runtime, watch: Watch) -> dict[str, Logits]:
+    """What a run says of the texts that it is judged by, the one pass over them that there is."""
+    watch.stage("evaluate", sum(len(tables[split].rows) for split in SPLITS))
+    return {split: runtime.logits(tables[split], tick=watch.tick) for split in SPLITS}
 
 
 class Judged:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,18 @@ from metier.evaluate import bootstrap
 from metier.models.table import golds
 from metier.pipeline.load import LABELS
 from metier.pipeline.prepare import Prepared
-from metier.predict.runtime import Runtime
+from metier.predict.runtime import Logits, Runtime
 from metier.run import Run
 from metier.types import Document, Prediction, Span, Target
 
 FILE = "outcomes.parquet"
 
 
-def save_outcomes(prepared: Prepared, path: Path, runtime: Runtime | None = None) -> None:
-    """Gold and predicted labels of the test split (of the validation split where there is none)."""
-    runtime = runtime or prepared.runtime
+def save_outcomes(prepared: Prepared, path: Path, runtime: Runtime, logits: Mapping[str, Logits]) -> None:
+    """Gold and predicted labels of the test split (of the validation split where there is none), from their logits."""
     split = "test" if prepared.dataset.examples["test"] else "valid"
     table, examples = prepared.tables[split], prepared.dataset.examples[split]
-    predictions = runtime.decode(table, runtime.logits(table))
+    predictions = runtime.decode(table, logits[split])
     rows: list[dict[str, Any]] = []
     for head in prepared.heads:
         there = [index for index, example in enumerate(examples) if head in example.targets]

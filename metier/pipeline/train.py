@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,10 +31,12 @@ from metier.pipeline.dataset import read_dataset
 from metier.pipeline.ensemble import fit, require, require_single
 from metier.pipeline.environment import environment
 from metier.pipeline.fit import Fitted, estimate
+from metier.pipeline.judged import answered
 from metier.pipeline.outcomes import save_outcomes
 from metier.pipeline.prepare import Prepared, prepare
 from metier.pipeline.race import race, standing
 from metier.pipeline.watch import Silent, Watch
+from metier.predict.runtime import Logits
 from metier.recipe import Recipe
 from metier.run import Run
 from metier.train import checkpoint
@@ -93,12 +95,13 @@ def train(recipe: Recipe, *, out: str | Path | None, source: Source | None, watc
             watch.say(f"About {about} on this machine ({found.device.type}, {found.precision}).")
             fitted = fit(prepared, staged, watch)
             found.leave()
-        heads = assess(prepared, fitted, watch)
+        logits = answered(prepared.tables, prepared.runtime, watch)
+        heads = assess(prepared, fitted, logits)
         fitted.cost["seconds"] = time.perf_counter() - start
         findings = _findings(path, prepared, fitted, heads, staged)
         if settings.method == "auto":
             findings = replace(findings, race=standing.standing(course))
-        _save(prepared, findings, staged)
+        _save(prepared, findings, logits, staged)
         return run.seal(path, {"metier": __version__, "data": dataset.fingerprint, "parent": None})
 
 
@@ -219,13 +222,13 @@ def _share_truncated(prepared: Prepared) -> float:
     return sum(table.rows.truncated for table in tables) / max(1, sum(len(table.documents) for table in tables))
 
 
-def _save(prepared: Prepared, findings: Findings, staged: Path) -> None:
+def _save(prepared: Prepared, findings: Findings, logits: Mapping[str, Logits], staged: Path) -> None:
     """Every file of the run but the manifest."""
     try:
         weights.save_runtime(prepared.runtime, staged)
         run.write_text(staged / ENVIRONMENT, json.dumps(findings.environment, indent=1))
         findings.write(staged / EVALUATION)
-        save_outcomes(prepared, staged)
+        save_outcomes(prepared, staged, prepared.runtime, logits)
         render(findings, staged / REPORT)
         write_card(findings, staged / CARD)
         for rest in (TABLE, FOLDER):

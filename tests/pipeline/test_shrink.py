@@ -11,6 +11,7 @@ from metier import run as folder
 from metier.errors import RecipeError, RunError
 from metier.pipeline.assess import assess
 from metier.pipeline.fit import Fitted
+from metier.pipeline.judged import answered
 from metier.pipeline.optimise.material import material
 from metier.pipeline.optimise.recover import answers, recover
 from metier.pipeline.optimise.shrink import Layers, Parts, Words, drop_layers, drop_parts, trim_words
@@ -149,7 +150,9 @@ def agree(prepared, run, out):
     again = material(made, None, Silent())
     assert again.runtime.predict(documents) == expected
     cost = recover(again, 1, Silent(), out.with_name("fit"), rate=1e-3)
-    assert cost["steps"] and set(assess(again, Fitted(), Silent())) == set(prepared.heads)
+    assert cost["steps"] and set(assess(again, Fitted(), answered(again.tables, again.runtime, Silent()))) == set(
+        prepared.heads
+    )
     return made
 
 

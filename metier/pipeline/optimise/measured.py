@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,25 +14,20 @@ from metier.evaluate import evaluation
 from metier.evaluate.card import write as write_card
 from metier.evaluate.findings import Findings, HeadFindings
 from metier.evaluate.report import render
-from metier.pipeline.judged import Judged
+from metier.pipeline.judged import SPLITS, Judged
 from metier.pipeline.load import LABELS, TOKENIZER
 from metier.pipeline.outcomes import save_outcomes
 from metier.pipeline.prepare import Prepared
 from metier.pipeline.train import CARD, ENVIRONMENT, EVALUATION, REPORT
-from metier.pipeline.watch import Watch
-from metier.predict.runtime import Runtime
+from metier.predict.runtime import Logits, Runtime
 from metier.run import Run
 
-SPLITS = ("valid", "test")
 
-
-def findings(prepared: Prepared, runtime: Runtime, before: Findings, watch: Watch) -> Findings:
+def findings(prepared: Prepared, runtime: Runtime, before: Findings, logits: Mapping[str, Logits]) -> Findings:
     """What the report says: every head calibrated on the validation texts and judged on the test texts anew.
 
     What was found of the data and of the fit stays as the old run's report has it; the baselines were its rivals.
     """
-    watch.stage("evaluate", sum(len(prepared.tables[split].rows) for split in SPLITS))
-    logits = {split: runtime.logits(prepared.tables[split], tick=watch.tick) for split in SPLITS}
     heads: dict[str, HeadFindings] = {}
     for name, task in runtime.tasks.items():
         held = {
@@ -62,7 +58,9 @@ def _head(prepared: Prepared, before: HeadFindings, held: dict[str, Judged]) -> 
     )
 
 
-def save(prepared: Prepared, runtime: Runtime, found: Findings, known: Run, staged: Path) -> None:
+def save(
+    prepared: Prepared, runtime: Runtime, found: Findings, logits: Mapping[str, Logits], known: Run, staged: Path
+) -> None:
     """Every file of the new run but its graph and its manifest."""
     heads: dict[str, Any] = {name: task.describe() for name, task in runtime.tasks.items()}
     folder.write_text(staged / LABELS, json.dumps(heads, ensure_ascii=False, indent=1))
@@ -70,6 +68,6 @@ def save(prepared: Prepared, runtime: Runtime, found: Findings, known: Run, stag
     if (known.path / ENVIRONMENT).is_file():
         shutil.copyfile(known.path / ENVIRONMENT, staged / ENVIRONMENT)
     found.write(staged / EVALUATION)
-    save_outcomes(prepared, staged, runtime)
+    save_outcomes(prepared, staged, runtime, logits)
     render(found, staged / REPORT)
     write_card(found, staged / CARD)

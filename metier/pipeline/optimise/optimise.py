@@ -16,6 +16,7 @@ from metier import run as folder
 from metier.data.source import Source
 from metier.errors import MetierError, RecipeError, RunError
 from metier.evaluate.findings import Findings
+from metier.pipeline.judged import answered
 from metier.pipeline.load import LABELS, TOKENIZER
 from metier.pipeline.optimise import distil, shrink, static
 from metier.pipeline.optimise.compile import compiled
@@ -142,7 +143,8 @@ def optimise(
             recipe = making.prepared.recipe.but(optimise=how.model_dump())
             recipe.write(staged / folder.RECIPE)
             seconds = time.perf_counter() - start
-            found = findings(making.prepared, runtime, before, watch)
+            logits = answered(making.prepared.tables, runtime, watch)
+            found = findings(making.prepared, runtime, before, logits)
             sizes = [_bytes(known.path), _bytes(staged)]
             optimised = {
                 "parent": known.version,
@@ -159,7 +161,7 @@ def optimise(
                 recipe=(staged / folder.RECIPE).read_text(encoding="utf-8"),
                 optimised=optimised,
             )
-            save(making.prepared, runtime, found, known, staged)
+            save(making.prepared, runtime, found, logits, known, staged)
             # In this order: cut off in between, the same command still knows whose fit it is, and goes on.
             shutil.rmtree(staged / folder.CHECKPOINT, ignore_errors=True)
             (staged / folder.ASKED).unlink()
