@@ -20,14 +20,16 @@ def test_bf16_by_hand():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize(("gain", "precision"), [(0.4, "fp32"), (1.0, "fp32"), (4.0, "bf16")])
-def test_precision_is_measured(monkeypatch, gain, precision):
-    monkeypatch.setattr(machines, "_bf16_gain", lambda: gain)
+@pytest.mark.parametrize(
+    ("found", "precision"), [({"avx512_vnni": True}, "fp32"), ({"avx512_bf16": True, "amx_bf16": False}, "bf16")]
+)
+def test_precision_is_what_the_processor_multiplies_fast(monkeypatch, found, precision):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
     assert machine("cpu").precision == precision
 
 
 def test_rates():
-    assert machines.product_rate(torch.float32, 64, 64, 64) > 1e6
+    assert machines.cpu_rate(64, 64, 64) > 1e6
 
 
 @pytest.mark.parametrize("device", ["abacus", "cuda:99"])

@@ -97,7 +97,7 @@ def test_a_table_in_memory_is_asked_for(tmp_path, toy_backbone):
 
 
 def test_an_adapter_becomes_weights_that_are_the_run_s_own(tmp_path, toy_backbone, toy_news):
-    model = fitted(tmp_path / "run", toy_news, toy_backbone, method="lora")
+    model = fitted(tmp_path / "run", toy_news, toy_backbone, method="lora", precision="fp32")
     said = model.predict(TEXTS)
     prepared = material(Run.open(model.run), None, Silent())
     assert prepared.network.encoder.adapter is None
