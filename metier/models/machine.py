@@ -142,9 +142,10 @@ def _dtype(device: torch.device, precision: str) -> torch.dtype:
 
 
 def _multiplies_bf16() -> bool:
-    """What the CPU can do, and not what it does at the moment: a fit goes on in the precision that it began in."""
-    found = torch.cpu.get_capabilities()
-    return any(found.get(name, False) for name in BF16)
+    """What the CPU can do, and not what it does at the moment: a fit goes on in the precision that it began in. Older
+    releases of torch do not tell."""
+    tell = getattr(torch.cpu, "get_capabilities", dict)
+    return any(tell().get(name, False) for name in BF16)
 
 
 def cpu_rate(rows: int = 512, inner: int = 384, columns: int = 1536, tries: int = 5) -> float:
