@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -144,7 +144,7 @@ def _dtype(device: torch.device, precision: str) -> torch.dtype:
 def _multiplies_bf16() -> bool:
     """What the CPU can do, and not what it does at the moment: a fit goes on in the precision that it began in. Older
     releases of torch do not tell."""
-    tell = getattr(torch.cpu, "get_capabilities", dict)
+    tell: Callable[[], Mapping[str, object]] = getattr(torch.cpu, "get_capabilities", dict)
     return any(tell().get(name, False) for name in BF16)
 
 
