@@ -111,13 +111,13 @@ def test_cut_off_and_gone_on_with(hidden, teacher, further, tmp_path):
     same(weights_of(once_more), weights_of(whole))
 
 
-def test_unlabelled_texts_are_heard(teacher, further, tmp_path):
-    watch = Cut()
+def test_unlabelled_texts_are_heard(teacher, tmp_path):
+    texts = [f"{good} {bad}" for good in toy.GOOD[:4] for bad in toy.BAD[:6]]  # as no labelled text is
+    further, watch = toy.lines(tmp_path / "further.jsonl", [{"text": text} for text in texts]), Cut()
     found, _ = distilled(teacher, replace(HARD, labels=0.0), further, folder(tmp_path / "staged"), watch)
     assert dict(watch.stages)["fit"] == 2 * (72 + 24) and found.notes[-1]["unlabelled"] == 24
     assert len(found.tables["train"].documents) == 72  # what it is measured on and recovers with is as before
     without, _ = distilled(teacher, replace(HARD, labels=0.0), None, folder(tmp_path / "without"), Silent())
-    texts = [f"Lima gains {at} profit" for at in (1, 2, 3)]
     documents = [metier.Document(text) for text in texts]
     apart = [
         np.mean(

@@ -11,7 +11,15 @@ from metier.pipeline.merge import merge
 from metier.run import Run
 
 TEXTS = ["Berlin gains record profit", "Oslo sinks, weak results", "Lima"]
-SETTINGS = {"epochs": 6, "batch_size": 8, "max_length": 32, "threads": 1, "baselines": False, "resamples": 20}
+SETTINGS = {
+    "epochs": 6,
+    "batch_size": 8,
+    "max_length": 32,
+    "threads": 1,
+    "baselines": False,
+    "resamples": 20,
+    "precision": "fp32",
+}
 
 
 def fitted(out, data, backbone, method, label="sentiment", **settings):

@@ -152,15 +152,15 @@ class Support:
             taking = self._begin(id, masked, message or new_id())
             try:  # the answer is looked for while the message goes to the disk
                 seen = self.get(id)
-                answered = self._answer(masked, text, seen) if seen.state == "bot" else None
+                answered = _answer(self.answerer, masked, text, seen) if seen.state == "bot" else None
             finally:
                 said, conversation, new = self._taken(taking, masked)
             if conversation.state != "bot" or not (new or self._open(said)):
                 return Exchange(said, (), conversation if new else self.get(id))
             if said.text != masked.text:  # the same id for something else: what was said first stands
-                answered = self._answer(mask(said.text, rules=self._rules), said.text, conversation)
+                answered = _answer(self.answerer, mask(said.text, rules=self._rules), said.text, conversation)
             elif answered is None or conversation.context != seen.context:
-                answered = self._answer(masked, text, conversation)
+                answered = _answer(self.answerer, masked, text, conversation)
             reply, now = self._reply(said, answered)
             shown = () if reply is None else (replace(reply, text=answered.shown) if reply.reply else reply,)
             return Exchange(said, shown, now)
@@ -272,9 +272,6 @@ class Support:
         return mask(text[: self.house.longest], rules=self._rules).text
 
     # -- parts ---------------------------------------------------------------------------------------------------
-    def _answer(self, masked: Masked, text: str, seen: Conversation) -> Answered:
-        return self.answerer.answer(masked, text, Context.of(seen.context))
-
     def _begin(self, id: str, masked: Masked, message: str) -> Taking:
         """Sends what a customer says to the disk; with it a conversation begins again that was over."""
         now = self._clock()
@@ -378,6 +375,10 @@ class Support:
 
     def _alone(self, id: str) -> threading.Lock:
         return self._stripes[hash(id) % STRIPES]
+
+
+def _answer(answerer: Answerer, masked: Masked, text: str, seen: Conversation) -> Answered:
+    return answerer.answer(masked, text, Context.of(seen.context))
 
 
 def _there(found: Conversation | None) -> Conversation:
