@@ -42,6 +42,26 @@ def test_a_document_becomes_an_item() -> None:
     assert {**found.meta, "marks": None} == {"ticker": "ACM", "price": 3.5, "marks": None}
 
 
+def test_private_data_is_masked_before_anything_is_kept() -> None:
+    row = {"id": "4111111111111111", "title": "Refund for 4111 1111 1111 1111", "text": "Ann at 650-253-0000"}
+    row |= {"url": "https://a.example/650-253-0000", "time": "2026-05-28T00:00:00Z", "agent": "ann@example.com"}
+    found = item(row)
+    assert found.text == "Refund for [card]. Ann at [phone]"
+    assert (found.id, found.url) == (row["id"], row["url"])
+    assert found.meta["agent"] == "[email]"
+    assert item(row, Rules(private=False)).text == "Refund for 4111 1111 1111 1111. Ann at 650-253-0000"
+    without = [{"text": f"Call 650-253-000{last}", "time": "2026-05-28"} for last in range(2)]
+    assert item(without[0]).text == item(without[1]).text
+    assert item(without[0]).id != item(without[1]).id
+
+
+def test_private_data_is_masked_in_what_is_set_aside() -> None:
+    found = aside({"title": 3, "text": "ann@example.com", "id": "x", "time": "2026-05-28"})
+    assert json.loads(found.content) == {"title": 3, "text": "[email]", "id": "x", "time": "2026-05-28"}
+    assert aside('{"text": "ann@example.com"').content == '{"text": "[email]"'
+    assert "ann@" in aside('{"text": "ann@example.com"', Rules(private=False)).content
+
+
 def test_title_and_body_are_one_text() -> None:
     assert item({"title": "Acme falls", "text": "Shares lost 3 %."}).text == "Acme falls. Shares lost 3 %."
     assert item({"title": "Why?", "text": "Because."}).text == "Why? Because."

@@ -18,6 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metier.apps.monitor.assemble import spooled
+from metier.apps.monitor.settings import MonitorSettings
 from metier.apps.monitor.sources import inbox as inboxes
 from metier.apps.monitor.sources.inbox import Inbox, SpoolFull
 from metier.apps.monitor.sources.pushed import PushedSource
@@ -38,6 +40,20 @@ def drained(source: PushedSource, position: str = "", limit: int = 100) -> tuple
         found += [str(one.content["id"]) for one in batch.received]  # type: ignore[index]
         if not batch.received:
             return found, position
+
+
+def test_private_data_never_reaches_the_disk(tmp_path: Path) -> None:
+    asked = MonitorSettings.model_validate({"run": "r", "sources": [{"kind": "push", "text": ["body"]}]})
+    inbox = Inbox(tmp_path, prepare=spooled(asked))
+    inbox.put([{"id": "4111111111111111", "body": "Write to ann@example.com", "from": "650-253-0000"}])
+    inbox.close()
+    written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"ann@" not in written
+    assert b"650-253" not in written
+    (found,) = PushedSource(tmp_path).read("", 10, 0.0).received
+    assert found.content == {"id": "4111111111111111", "body": "Write to [email]", "from": "[phone]"}
+    open_ = MonitorSettings.model_validate({"run": "r", "sources": [{"kind": "push", "private": False}]})
+    assert spooled(open_) is None
 
 
 @given(contents=st.lists(st.binary(max_size=40), max_size=8), cut=st.integers(0, 400), flip=st.integers(0, 400))

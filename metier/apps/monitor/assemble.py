@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from math import isinf
 from pathlib import Path
+from typing import Any
 
 from metier.apps.monitor import wire
 from metier.apps.monitor.companies.link import Companies
@@ -81,6 +83,12 @@ def intakes(settings: MonitorSettings) -> list[Intake]:
         Intake(source(part, settings), wire.read if part.workers else Normaliser(part.rules()))
         for part in settings.sources
     ]
+
+
+def spooled(settings: MonitorSettings) -> Callable[[Mapping[str, Any]], Mapping[str, Any]] | None:
+    """What is done to a pushed document before it is written; `None`: nothing."""
+    parts = [part for part in settings.sources if part.kind == "push" and part.private]
+    return Normaliser(parts[0].rules()).masked if parts else None
 
 
 def workers(settings: MonitorSettings, name: str = "") -> list[Worker]:

@@ -21,6 +21,7 @@ from metier.apps.zones import zone_of
 from metier.data.clean import clean_text
 from metier.data.languages import FEW, KNOWN, LENGTH, WORDS, language
 from metier.data.markup import plain
+from metier.data.private import mask
 from metier.types import NOTHING
 
 MARKS = {
@@ -64,6 +65,8 @@ class Rules:
         html: whether its texts are HTML.
         prefix: put before its ids, where they are unique in this source alone: ids of all sources share one space.
         detect: whether the language of a text is guessed where the source does not say it.
+        private: whether private data (`metier.data.private`) is masked in texts and further fields before anything
+            reads or stores them.
         characters: of a text that the model reads; what follows is cut off and marked.
         size: bytes of a document; a larger one is set aside.
         ahead: seconds by which a document may be ahead of its arrival; one further ahead is counted by its arrival.
@@ -78,6 +81,7 @@ class Rules:
     html: bool = False
     prefix: str = ""
     detect: bool = True
+    private: bool = True
     characters: int = 20_000
     size: int = 10 << 20
     ahead: float = 900.0
@@ -94,7 +98,7 @@ class Quarantined:
         kind: `unreadable`, `too long`, `not text`, `empty` or `bad id`.
         reason: one sentence.
         content: what came, as text: what is corrected and read again (`metier.apps.monitor.sources.lines.json_line`).
-            Of a document that is too long only the beginning.
+            Private data is masked in it as the rules say. Of a document that is too long only the beginning.
         at: when it came, seconds since 1970, UTC.
     """
 
@@ -121,7 +125,8 @@ class Normaliser:
         self.rules = rules or Rules()
         self.zone: tzinfo = zone_of(self.rules.zone)
         names = self.rules.fields
-        self._known = frozenset((*names.text, names.id, names.time, names.url, names.source, names.language))
+        self._kept = frozenset((names.id, names.time, names.url, names.source, names.language))
+        self._known = self._kept | set(names.text)
 
     def __call__(self, received: Received) -> Item | Quarantined:
         try:
@@ -146,7 +151,8 @@ class Normaliser:
         outlet = _short(content.get(names.source), LONGEST_ID) or received.source
         spoken = _short(content.get(names.language), 20) or (guessed(text) if rules.detect else "")
         name = self._id(content.get(names.id)) or _digest(outlet, url, text, "" if url else raw)
-        return Item(name, text, time, received.at, outlet, url, spoken, extras or NOTHING)
+        shown = mask(text).text if rules.private else text
+        return Item(name, shown, time, received.at, outlet, url, spoken, extras or NOTHING)
 
     def time_of(self, content: Mapping[str, Any] | str) -> float | None:
         """When a document says that it was published; `None` where it does not, or says something that cannot be."""
@@ -154,6 +160,13 @@ class Normaliser:
             return None
         found = written(content.get(self.rules.fields.time), self.zone, self.rules.formats)
         return found.seconds if found is not None and found.seconds >= self.rules.earliest else None
+
+    def masked(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """A document with private data masked in all its texts but id, time, address, outlet and language."""
+        return {
+            name: mask(value).text if isinstance(value, str) and name not in self._kept else value
+            for name, value in content.items()
+        }
 
     def _text(self, content: Mapping[str, Any]) -> tuple[str, int]:
         """`(text, characters before it was cut)`."""
@@ -213,20 +226,27 @@ class Normaliser:
             if key in self._known or len(found) == EXTRAS or len(key) > LONGEST_ID:
                 continue
             if isinstance(value, str) and len(value) <= LONGEST_EXTRA:
-                found[clean_text(key)] = clean_text(value)
+                short = clean_text(value)
+                found[clean_text(key)] = mask(short).text if self.rules.private else short
             elif isinstance(value, bool | int | float) and abs(value) < 2**63:  # and no NaN: not all stores take more
                 found[clean_text(key)] = value
         found.pop("marks", None)
         return found
 
     def _aside(self, received: Received, refused: _Refused) -> Quarantined:
-        content = received.content
-        shown = content if isinstance(content, str) else _dumped(content)
-        if len(shown) > 1_000_000 and len(shown.encode("utf-8", "replace")) > self.rules.size:
-            shown = shown[:1_000]
+        shown = self._shown(received.content)
         # no data base takes a NUL or half a character
         shown = shown.replace("\x00", "\\u0000").encode("utf-8", "backslashreplace").decode()
         return Quarantined(received.source, refused.kind, refused.reason, shown, received.at)
+
+    def _shown(self, content: Mapping[str, Any] | str) -> str:
+        """What came, as text that may be kept."""
+        shown = content if isinstance(content, str) else _dumped(content)
+        if len(shown) > 1_000_000 and len(shown.encode("utf-8", "replace")) > self.rules.size:
+            content = shown = shown[:1_000]
+        if not self.rules.private:
+            return shown
+        return mask(content).text if isinstance(content, str) else _dumped(self.masked(content))
 
 
 def normalise(received: Received, rules: Rules | None = None) -> Item | Quarantined:

@@ -87,6 +87,8 @@ class SourcePart(Part):
     formats: Words = ()
     html: bool = False
     prefix: str = ""
+    private: bool = True
+    """Whether private data in its texts is masked before anything reads or stores them."""
     late: Length = 3600.0
     ahead: Length = 900.0
     encoding: str = "utf-8"
@@ -105,7 +107,10 @@ class SourcePart(Part):
     def rules(self) -> Rules:
         """How its documents are checked."""
         fields = Fields(self.text, self.id, self.time, self.link, self.outlet, self.language)
-        return Rules(fields, self.zone, self.formats, self.html, self.prefix, late=self.late, ahead=self.ahead)
+        return Rules(
+            fields, self.zone, self.formats, self.html, self.prefix, private=self.private, late=self.late,
+            ahead=self.ahead,
+        )  # fmt: skip
 
 
 class StoriesPart(Part):

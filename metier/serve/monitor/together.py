@@ -40,7 +40,7 @@ def serve_beside(
     Raises what the engine raised.
     """
     pushed = any(isinstance(intake.source, PushedSource) for intake in monitor.intakes)
-    inbox = Inbox(asked.spool) if pushed else None
+    inbox = Inbox(asked.spool, prepare=assemble.spooled(asked)) if pushed else None
     failed: list[BaseException] = []
     app = create_app(
         monitor.store, settings=service, inbox=inbox, companies=monitor.plan.companies,

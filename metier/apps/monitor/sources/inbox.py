@@ -60,14 +60,22 @@ class Inbox:
     Args:
         folder: of the spool; it is made.
         limit: bytes that may wait.
+        prepare: what is done to a document before it is written, such as masking its private data.
         clock: what says when a document arrived.
 
     Raises:
         DataError: where another process writes to the folder, or nobody can.
     """
 
-    def __init__(self, folder: Path | str, limit: int = LIMIT, *, clock: Callable[[], float] = time.time) -> None:
-        self.folder, self.limit, self.clock = Path(folder), limit, clock
+    def __init__(
+        self,
+        folder: Path | str,
+        limit: int = LIMIT,
+        prepare: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.folder, self.limit, self.prepare, self.clock = Path(folder), limit, prepare, clock
         self.segment = max(1, min(SEGMENT, limit // 4))
         self._lock = _locked(self.folder)
         self._turn, self._gate = threading.Lock(), threading.Lock()
@@ -87,7 +95,7 @@ class Inbox:
             SpoolFull: where there is no room; nothing was taken.
         """
         at = self.clock()
-        written = [self._record(row, at) for row in rows]
+        written = [self._record(self.prepare(row) if self.prepare else row, at) for row in rows]
         if not written:
             return
         with self._gate:
