@@ -296,6 +296,8 @@ class OptimisePart(Part):
     """Epochs of a short fit after layers, heads or units went."""
     unlabelled: str = ""
     """A file of further texts: for a student to learn from, and whose tokens stay."""
+    changed: Annotated[int, Field(ge=0, le=20)] = 0
+    """Changed copies of each text for a student to learn from: the run says what has become of them."""
     engines: Words = ()
     """That shall compute the graph; empty: those that are installed."""
     precision: Literal["int8", "fp32", "fp16", "bf16"] = "int8"

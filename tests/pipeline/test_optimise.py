@@ -146,6 +146,16 @@ def test_students(toy_run, tmp_path, student):
     assert made.json("evaluation.json")["optimised"]["steps"][0]["step"] in ("student", "static student")
 
 
+@pytest.mark.parametrize("student", ["layers", "static"])
+def test_a_student_hears_of_changed_texts(toy_run, tmp_path, student):
+    steps = []
+    for changed in (0, 2):
+        asked = {"student": student, "changed": changed, "precision": "fp32", **FREE}
+        made = optimise(toy_run, tmp_path / str(changed), asked, Silent(), threads=1)
+        steps.append(made.json("evaluation.json")["optimised"]["steps"][0]["facts"]["steps"])
+    assert steps[1] > 1.5 * steps[0]  # the same passes over three times the texts, or as many as are allowed
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

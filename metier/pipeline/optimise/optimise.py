@@ -78,7 +78,7 @@ class Making:
     def _student(self) -> None:
         """A network of fewer layers in the run's place."""
         depth = self.prepared.network.encoder.depth
-        settings = distil.Distilling(layers=self.how.layers or max(1, depth // 2))
+        settings = distil.Distilling(layers=self.how.layers or max(1, depth // 2), copies=self.how.changed)
         self.prepared, facts = distil.distilled(
             self.prepared, settings, self.how.unlabelled or None, self.staged, self.watch
         )
@@ -87,9 +87,8 @@ class Making:
     def finish(self) -> Runtime:
         """What will answer, written into the new run's folder."""
         if self.how.student == "static":
-            made = static.distilled(
-                self.prepared, static.Distilling(), self.how.unlabelled or None, self.staged, self.watch
-            )
+            settings = static.Distilling(copies=self.how.changed)
+            made = static.distilled(self.prepared, settings, self.how.unlabelled or None, self.staged, self.watch)
             self.prepared = made.prepared
             self.gate.require("static student", made.runtime, made.cost, "more --unlabelled texts, --tolerance")
             static.save_static(made.runtime, self.staged)
