@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from metier import tasks
 from metier.errors import RunError
 from metier.models.tokeniser import Tokeniser
-from metier.predict import choice
+from metier.predict import choice, measure
 from metier.predict.compiled import Compiled
 from metier.predict.engines import ENGINES
 from metier.predict.runtime import Runtime
@@ -60,7 +60,7 @@ def _held(run: Run, recipe: Recipe, saved: Mapping[str, Any], threads: int, engi
     for entry in saved["engines"]:
         if entry["engine"] == "static":
             return _static(run, recipe, entry["file"])
-    entries = [choice.Entry(**entry) for entry in saved["engines"]]
+    entries = [measure.Entry(**entry) for entry in saved["engines"]]
     here = [entry for entry in entries if ENGINES[entry.engine].here() and engine in (None, entry.engine)]
     if not here:
         packages = sorted({ENGINES[entry.engine].package for entry in entries})
@@ -68,14 +68,14 @@ def _held(run: Run, recipe: Recipe, saved: Mapping[str, Any], threads: int, engi
             f"{run.path} needs {' or '.join(packages)}, which is not installed.", hint=f"pip install {packages[0]}"
         )
     threads = threads or os.cpu_count() or 1
-    shape = choice.Shape(saved["vocabulary"], saved["length"], saved["inputs"])
+    shape = measure.Shape(saved["vocabulary"], saved["length"], saved["inputs"])
     chosen = choice.choose(here, run.path, shape, run.version, threads)
     return Compiled(
         read_heads(run),
         read_tokeniser(run, recipe, saved["window"]),
         floors(recipe),
-        choice.few(chosen.few, run.path, threads, spin=spin),
-        choice.many(chosen.many, run.path, threads),
+        measure.few(chosen.few, run.path, threads, spin=spin),
+        measure.many(chosen.many, run.path, threads),
         chosen.tokens,
     )
 

@@ -4,6 +4,7 @@ import errno
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -219,14 +220,14 @@ def test_the_choice_is_remembered(small, tmp_path, monkeypatch):
 
 
 def test_a_choice_that_cannot_be_remembered(tmp_path, monkeypatch):
-    from metier.predict import choice
+    from metier.predict import choice, measure
 
     (tmp_path / "file").touch()
     monkeypatch.setenv("METIER_CACHE", str(tmp_path / "file" / "below"))
-    entry = choice.Entry("onnxruntime", "model.onnx")
+    entry = measure.Entry("onnxruntime", "model.onnx")
     found = choice.Choice(entry, entry, 1024, {})
     monkeypatch.setattr(choice, "measured", lambda *given: found)
-    assert choice.choose([entry], tmp_path, choice.Shape(10, 4, {}), "version", 1) is found
+    assert choice.choose([entry], tmp_path, measure.Shape(10, 4, {}), "version", 1) is found
 
 
 def test_heads_of_every_kind(tmp_path, toy_backbone):
@@ -405,13 +406,13 @@ class Lacking(Broken):
     [(Broken, "loaded by broken: libbroken.so: no such file"), (Lacking, r"computed by broken: no kernel .*23\)\.")],
 )
 def test_an_engine_that_does_not_work_is_left_out(small, monkeypatch, caplog, kind, said):
-    from metier.predict import choice
+    from metier.predict import choice, measure
 
     monkeypatch.setitem(engines.ENGINES, "broken", kind)
     monkeypatch.setattr(choice, "SECONDS", 0.1)
     saved = json.loads((small / "runtimes.json").read_text())
-    shape = choice.Shape(saved["vocabulary"], saved["length"], saved["inputs"])
-    broken, works = choice.Entry("broken", "model.onnx"), choice.Entry("onnxruntime", "model.onnx")
+    shape = measure.Shape(saved["vocabulary"], saved["length"], saved["inputs"])
+    broken, works = measure.Entry("broken", "model.onnx"), measure.Entry("onnxruntime", "model.onnx")
     found = choice.measured([broken, works], small, shape, 1)
     assert (found.few, found.many) == (works, works)
     assert re.search(f"cannot be {said}", caplog.text)
@@ -428,3 +429,26 @@ def test_the_version_of_an_engine_that_another_package_brings(monkeypatch):
     monkeypatch.setattr(engines, "version", version)
     monkeypatch.setattr(engines, "packages_distributions", lambda: {"onnxruntime": ["onnxruntime-gpu"]})
     assert engines.OnnxRuntime.version() == "onnxruntime-gpu 1.2"
+
+
+def test_engines_are_measured_apart(small, monkeypatch):
+    """What is measured stays out of this process: here no engine can be loaded, and the figures are there."""
+    from metier.predict import measure
+
+    saved = json.loads((small / "runtimes.json").read_text())
+    shape = measure.Shape(saved["vocabulary"], saved["length"], saved["inputs"])
+    monkeypatch.setattr(measure, "ENGINES", {})
+    alone, together = measure.apart(measure.Entry("onnxruntime", "model.onnx"), small, shape, 1, 0.05)
+    assert alone > 0
+    assert set(together) == set(measure.TOKENS)
+    with pytest.raises(RunError, match=r"none\.onnx cannot be loaded by onnxruntime"):
+        measure.apart(measure.Entry("onnxruntime", "none.onnx"), small, shape, 1, 0.05)
+
+
+def test_an_engine_that_ends_its_process_is_told(small, monkeypatch):
+    from metier.predict import measure
+
+    ended = subprocess.CompletedProcess([], -signal.SIGILL, "", "")
+    monkeypatch.setattr(measure.subprocess, "run", lambda *given, **how: ended)
+    with pytest.raises(RunError, match="onnxruntime: it ended its process with SIGILL"):
+        measure.apart(measure.Entry("onnxruntime", "model.onnx"), small, measure.Shape(9, 4, {}), 1, 0.05)
