@@ -19,6 +19,9 @@ LETTERS = 0.06
 """Of the letters of a question that stands alone, the share that is mistyped."""
 LOST = 0.2
 """Of its words, the share that is lost."""
+LOST_OF_SENTENCES = 0.6
+"""Of the words of a sentence: a question shares few words with what answers it. With as few lost as of a question, the
+bot left most questions of PubMedQA and CMRC 2018 unanswered that it had found the answer to."""
 NEAR = 0.5
 """The share of questions that are asked nearly as they stand, where they stand beside others."""
 Understand = Callable[[str], Intent]
@@ -83,7 +86,7 @@ def of_papers(papers: Papers, encode: Encode, tick: Callable[[int], None], seed:
     chosen = passages if len(passages) <= MOST // 3 else random.sample(passages, MOST // 3)
     found: list[Trial] = []
     for passage in chosen:
-        question = reworded(random.choice(sentences(passage.text) or [passage.text]), random)
+        question = reworded(random.choice(sentences(passage.text) or [passage.text]), random, LOST_OF_SENTENCES)
         vector = encode([question])[0]
         for without in ((), (passage.id,)):
             quotes = papers.find(question, vector=vector, without=without)
@@ -94,12 +97,12 @@ def of_papers(papers: Papers, encode: Encode, tick: Callable[[int], None], seed:
     return found
 
 
-def reworded(question: str, random: Random) -> str:
-    """A question as somebody else may type it: some of its words lost, two turned round, letters mistyped."""
+def reworded(question: str, random: Random, lost: float = LOST) -> str:
+    """A question as somebody else may type it: a share of its words lost, two turned round, letters mistyped."""
     between = " " if " " in question.strip() else ""
     words = question.split() if between else cutter().lcut(question, HMM=False)
     if len(words) > 3:
-        kept = [word for word in words if random.random() >= LOST] or words
+        kept = [word for word in words if random.random() >= lost] or words
         at = random.randrange(len(kept))
         kept[at : at + 2] = reversed(kept[at : at + 2])
         question = between.join(kept)
