@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from benchmarks.sections import SECTIONS, percent
@@ -27,6 +28,11 @@ def quality(result: dict[str, Any]) -> tuple[str, str]:
 def times(ratio: dict[str, float]) -> str:
     """A median ratio with its spread."""
     return f"{ratio['median']:.2f} × ({ratio['min']:.2f} – {ratio['max']:.2f})"
+
+
+def _faster(result: dict[str, Any], kind: str) -> float:
+    """The mean of the tasks' median ratios."""
+    return mean(task[kind]["faster"]["median"] for task in result["tasks"].values())
 
 
 LINES: dict[str, tuple[str, str, Line]] = {
@@ -86,6 +92,27 @@ LINES: dict[str, tuple[str, str, Line]] = {
             f"{r['bars']['mb']} MB / {r['bars']['trimmed_mb']} MB; {r['bars']['points']:g}",
         ),
     ),
+    "students": (
+        "students of two layers on three tasks, mean: points against the teacher / texts a second against it in int8",
+        "两层学生模型（三个任务平均）：与教师相比的百分点 / 相对 int8 教师的吞吐",
+        lambda r: (
+            f"{r['mean_points']['2 layers']:+.1f} / {_faster(r, '2 layers'):.2f} ×",
+            f"{r['bars']['points']:g} / {r['bars']['faster']:g} ×",
+        ),
+    ),
+    "students#static": (
+        "static student of Banking77: points against the teacher / texts a second",
+        "Banking77 的静态学生模型：与教师相比的百分点 / 每秒文本数",
+        lambda r: (
+            "{points:+.1f} / {texts_per_second:,.0f}".format(**r["tasks"]["banking77"]["static"]),
+            f"{r['bars']['static_points']:g} / {r['bars']['static_texts_per_second']:,}",
+        ),
+    ),
+    "corpus": (
+        "static student, 10 million rows against one million: cost of a row / peak memory",
+        "静态学生模型，1000 万行对比 100 万行：单行成本 / 内存峰值",
+        lambda r: (f"{r['time_ratio']:.2f} × / {r['memory_ratio']:.2f} ×", "1.1 × / 1.1 ×"),
+    ),
     "serve_load-steady": (
         "100 single texts a second at the server: p50 / p95",
         "服务器每秒 100 条单文本：p50 / p95",
@@ -116,6 +143,17 @@ LINES: dict[str, tuple[str, str, Line]] = {
         "MedQuAD, the right answer among five for rewritten questions",
         "MedQuAD，改写问题的 recall@5",
         lambda r: (percent(r["mean"]), percent(r["bar"])),
+    ),
+    "support_documents": (
+        "answers out of documents, PubMedQA / CMRC 2018: answered; of these right; unanswerable ones refused",
+        "基于文档的回答，PubMedQA / CMRC 2018：回答比例；其中正确；无文档问题的拒答率",
+        lambda r: (
+            " / ".join(
+                "; ".join(percent(one[key]) for key in ("answered", "right_of_answered", "of_these_refused"))
+                for one in (r["sets"]["pubmed"], r["sets"]["cmrc"])
+            ),
+            "-",
+        ),
     ),
     "two_heads": (
         "two heads on one encoder against two runs",
