@@ -108,6 +108,7 @@ def run(passages: int = 60, encoder: str = "", seed: str = SEED) -> dict[str, An
                 "chosen on tune": dict(zip(("overlap", "cosine"), chosen, strict=True)),
                 "in use": dict(zip(("overlap", "cosine"), used, strict=True)),
                 **{half: _figures([case for case in cases if case.half == half], *used) for half in HALVES},
+                "report, as chosen": _figures([case for case in cases if case.half == "report"], *chosen),
                 "report, words alone": _figures([case for case in cases if case.half == "report"], used[0], -1.0),
                 "read by the encoder": float(encode([one.pieces[0] for one in drawn[:40]]).any(axis=1).mean()),
             }

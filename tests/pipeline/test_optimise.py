@@ -147,6 +147,15 @@ def test_students(toy_run, tmp_path, student):
     assert made.json("evaluation.json")["optimised"]["steps"][0]["step"] in ("student", "static student")
 
 
+def test_a_thin_student_is_thin_before_it_learns(toy_run, tmp_path):
+    asked = {"student": "layers", "layers": 1, "units": 0.5, "heads": 0.5, "precision": "fp32", **FREE}
+    made = optimise(toy_run, tmp_path / "run", asked, Silent(), threads=1)
+    whole = optimise(toy_run, tmp_path / "whole", {**asked, "units": 0.0, "heads": 0.0}, Silent(), threads=1)
+    assert [step["step"] for step in made.json("evaluation.json")["optimised"]["steps"]] == ["student", "graph"]
+    assert (made.path / "model.onnx").stat().st_size < (whole.path / "model.onnx").stat().st_size
+    assert len(metier.load(made.path, threads=1).predict(TEXTS)) == len(TEXTS)
+
+
 @pytest.mark.parametrize("student", ["layers", "static"])
 def test_a_student_hears_of_changed_texts(toy_run, tmp_path, student):
     steps = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from math import ceil, sqrt
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -23,6 +23,7 @@ from metier.models.network import Network
 from metier.models.table import Table
 from metier.optimise.student import chosen, student
 from metier.pipeline.descend import descend, facts
+from metier.pipeline.optimise.shrink import Parts, drop_parts
 from metier.pipeline.prepare import Prepared, table_of
 from metier.pipeline.unlabelled import further_texts
 from metier.pipeline.watch import Watch
@@ -56,6 +57,7 @@ class Distilling:
         rate: the learning rate of the encoder, and `head_rate` that of the heads.
         batch: rows a batch.
         copies: of each text with words left out or exchanged, for the teacher to speak of, too.
+        parts: the attention heads and feed-forward units that its layers begin with.
     """
 
     layers: int | tuple[int, ...] = 3
@@ -68,6 +70,7 @@ class Distilling:
     head_rate: float = 1e-3
     batch: int = 32
     copies: int = 0
+    parts: Parts = field(default_factory=Parts)
 
 
 def distilled(
@@ -96,7 +99,10 @@ def distilled(
     network = student(teacher.network, layers)
     runtime = teacher.runtime
     fresh = TorchRuntime(network, runtime.tokeniser, teacher.machine, runtime.floors)
-    lesson = with_further(replace(teacher, runtime=fresh, notes=list(teacher.notes)), unlabelled, settings.copies)
+    lesson = replace(teacher, runtime=fresh, notes=list(teacher.notes))
+    if settings.parts.fewer:
+        drop_parts(lesson, settings.parts, watch)
+    lesson = with_further(lesson, unlabelled, settings.copies)
     train = lesson.tables["train"]
     how = {
         "learning_rate": settings.rate,

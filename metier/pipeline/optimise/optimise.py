@@ -50,15 +50,19 @@ class Making:
     staged: Path
     watch: Watch
 
+    @property
+    def parts(self) -> shrink.Parts:
+        """The heads and units that stay."""
+        return shrink.Parts(1 - self.how.heads, 1 - self.how.units)
+
     def steps(self) -> Iterator[tuple[str, Shrink, bool]]:
         """What is taken away, in order: its name, what does it, and whether a short fit follows."""
         how, watch = self.how, self.watch
         if how.layers is not None and how.student == "none":
             layers = shrink.Layers(how.layers, how.drop)
             yield f"{how.layers} layers", lambda prepared: shrink.drop_layers(prepared, layers, watch), True
-        if how.heads or how.units:
-            parts = shrink.Parts(1 - how.heads, 1 - how.units)
-            yield "heads and units", lambda prepared: shrink.drop_parts(prepared, parts, watch), True
+        if self.parts.fewer and how.student == "none":
+            yield "heads and units", lambda prepared: shrink.drop_parts(prepared, self.parts, watch), True
         if how.vocabulary:
             words = shrink.Words((how.unlabelled,) if how.unlabelled else ())
             yield "vocabulary", lambda prepared: shrink.trim_words(prepared, words, watch), False
@@ -76,9 +80,9 @@ class Making:
             self.gate.require(name, self.prepared.runtime, facts, MILDER)
 
     def _student(self) -> None:
-        """A network of fewer layers in the run's place."""
-        depth = self.prepared.network.encoder.depth
-        settings = distil.Distilling(layers=self.how.layers or max(1, depth // 2), copies=self.how.changed)
+        """A network of fewer layers, and thinner ones where that is asked for, in the run's place."""
+        layers = self.how.layers or max(1, self.prepared.network.encoder.depth // 2)
+        settings = distil.Distilling(layers=layers, copies=self.how.changed, parts=self.parts)
         self.prepared, facts = distil.distilled(
             self.prepared, settings, self.how.unlabelled or None, self.staged, self.watch
         )

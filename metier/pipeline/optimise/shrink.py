@@ -56,6 +56,11 @@ class Parts:
     rows: int = 1_000
     compare: prune.Comparison = "layer"
 
+    @property
+    def fewer(self) -> bool:
+        """Whether anything goes."""
+        return self.heads < 1.0 or self.units < 1.0
+
 
 @dataclass(frozen=True)
 class Words:
