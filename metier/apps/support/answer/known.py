@@ -24,6 +24,8 @@ NEAREST = 8
 AT = "\x1f"
 """Between the id of an entry and the number of a question of it, in the ids of the index."""
 Rows = list[tuple[float, ...]]
+Near = tuple[StoredEntry, str, float]
+"""An entry, the question of it that is nearest to a message, and their cosine."""
 Encode = Callable[[Sequence[str]], np.ndarray]
 """Texts as unit vectors, `(texts, width)`."""
 
@@ -160,7 +162,7 @@ class Known:
 
     def find(
         self, text: str, intent: Intent = NOBODY, *, vector: np.ndarray | None = None, without: Sequence[str] = (),
-        beside: Proposed | None = None, limit: int = NEAREST,
+        limit: int = NEAREST,
     ) -> list[Match]:  # fmt: skip
         """The entries that may answer, the surest first.
 
@@ -169,25 +171,34 @@ class Known:
             intent: what the run says of it.
             vector: of the text, where somebody has it.
             without: ids of texts of the index that do not count: how calibration looks at itself.
-            beside: an entry that is found as if it were in the knowledge; needs the vector.
             limit: entries that are looked at.
         """
-        hits = self._index.search(text, limit, vector=vector, without=without)
-        best = {hit.group: hit for hit in hits}
+        return self._ranked(text, intent, self._nearest(text, vector, without, limit))
+
+    def compare(
+        self, text: str, vector: np.ndarray, proposed: Proposed, intent: Intent = NOBODY
+    ) -> tuple[list[Match], list[Match]]:
+        """As `find`, and as `find` would be with a proposed entry in the knowledge: one search for both."""
+        near = self._nearest(text, vector)
+        others = [one for one in near if one[0].id != proposed.entry.id]
+        beside = [*others, (proposed.entry, *proposed.nearest(vector, text))]
+        return self._ranked(text, intent, near), self._ranked(text, intent, beside)
+
+    def _nearest(
+        self, text: str, vector: np.ndarray | None, without: Sequence[str] = (), limit: int = NEAREST
+    ) -> list[Near]:
+        best = {hit.group: hit for hit in self._index.search(text, limit, vector=vector, without=without)}
         with self._store.read() as connection:
             entries = knowledge.get(connection, best)
-        pairs = [
-            (entries[id], hit.text, hit.cosine) for id, hit in best.items() if id in entries and entries[id].active
-        ]
-        if beside is not None and vector is not None:
-            pairs = [one for one in pairs if one[0].id != beside.entry.id]
-            pairs.append((beside.entry, *beside.nearest(vector, text)))
-        shares = [(intent.share(entry), intent.outside_of(entry)) for entry, _, _ in pairs]
-        rows = features(text, [(words, cosine) for _, words, cosine in pairs], shares)
+        return [(entries[id], hit.text, hit.cosine) for id, hit in best.items() if id in entries and entries[id].active]
+
+    def _ranked(self, text: str, intent: Intent, near: Sequence[Near]) -> list[Match]:
+        shares = [(intent.share(entry), intent.outside_of(entry)) for entry, _, _ in near]
+        rows = features(text, [(words, cosine) for _, words, cosine in near], shares)
         scores = self.sure(np.array(rows)) if rows else np.zeros(0)
         found = [
             Match(entry, words, row, float(score))
-            for (entry, words, _), row, score in zip(pairs, rows, scores, strict=True)
+            for (entry, words, _), row, score in zip(near, rows, scores, strict=True)
         ]
         return sorted(found, key=lambda one: (-one.score, one.entry.id))
 

@@ -3,13 +3,13 @@ before anybody sees it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
-from metier.apps.support.answer.known import Encode, Intent, Known, Match, Proposed
+from metier.apps.support.answer.known import NOBODY, Encode, Intent, Known, Match, Proposed
 from metier.apps.support.learn.reasons import reason
 from metier.store import conversations, interactions, knowledge
 
@@ -19,6 +19,8 @@ TRAFFIC = 500
 """Questions of it at most, the latest."""
 FROZEN = 500
 """Questions of the frozen set at most: of each entry in turn."""
+BLOCK = 64
+"""Questions that are encoded together."""
 SHOWN = 10
 """Changes of each kind that a report lists."""
 SHARE = 0.01
@@ -125,16 +127,17 @@ def replay(
     """
     old, recent = sets
 
-    def told(question: str) -> tuple[str, str]:
-        vector = encode([question])[0]
-        more = (understand(question),) if understand is not None else ()
-        before = known.find(question, *more, vector=vector)
-        after = known.find(question, *more, vector=vector, beside=proposed)
-        return _answer(known, before), _answer(known, after)
+    def told(asked: Sequence[Asked]) -> Iterator[tuple[Asked, str, str]]:
+        for at in range(0, len(asked), BLOCK):
+            block = asked[at : at + BLOCK]
+            for one, vector in zip(block, encode([one.question for one in block]), strict=True):
+                intent = understand(one.question) if understand is not None else NOBODY
+                before, after = known.compare(one.question, vector, proposed, intent)
+                yield one, _answer(known, before), _answer(known, after)
 
-    tested = [(one, *told(one.question)) for one in old]
+    tested = list(told(old))
     broken = [Change(one.question, was, now) for one, was, now in tested if was == one.right != now]
-    lately = [(one, *told(one.question)) for one in recent]
+    lately = list(told(recent))
     taken = [
         Change(one.question, was, now)
         for one, was, now in lately
@@ -145,7 +148,7 @@ def replay(
         for one, was, now in lately
         if was and was == one.right != now and one.question != own
     ]
-    answered = told(own)[1] == proposed.entry.id
+    answered = [now for _, _, now in told([Asked(own)])] == [proposed.entry.id]
     reasons = _reasons(answered, broken, taken, judged, sum(bool(was) for _, was, _ in lately))
     right = sum(was == one.right for one, was, _ in tested)
     right_after = sum(now == one.right for one, _, now in tested)
