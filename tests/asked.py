@@ -1,13 +1,8 @@
-"""Tiny language models with weights of their own: a masked and a causal one, and a server that speaks a protocol."""
+"""Tiny language models with weights of their own: a masked and a causal one."""
 
 from __future__ import annotations
 
-import json
 import random
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -70,36 +65,3 @@ def causal(folder: Path) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
-
-
-Answer = Callable[[str, dict[str, Any]], tuple[int, Any]]
-
-
-@contextmanager
-def served(answer: Answer) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A server on this machine: `answer(path, content)` gives status and JSON. Yields its address and what it heard."""
-    heard: list[dict[str, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            content = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            heard.append({"path": self.path, "key": self.headers.get("authorization"), **content})
-            status, body = answer(self.path, content)
-            raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
-
-        def log_message(self, *args: Any) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1", heard
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

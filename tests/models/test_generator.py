@@ -4,6 +4,7 @@ import math
 import time
 
 import asked
+import endpoints
 import numpy as np
 import pytest
 import torch
@@ -31,7 +32,7 @@ def chat(text, tops=None):
 
 
 def score(answer, texts=("Oslo",)):
-    with asked.served(answer) as (address, heard):
+    with endpoints.served(answer) as (address, heard):
         return Endpoint(address, "tiny", KEY).score(MOOD, [Question(text) for text in texts]), heard
 
 
@@ -92,7 +93,7 @@ def test_a_server_that_refuses_log_probabilities_is_asked_without():
     def answer(path, content):
         return (400, {"error": "no logprobs here"}) if "logprobs" in content else (200, chat("good"))
 
-    with asked.served(answer) as (address, heard):
+    with endpoints.served(answer) as (address, heard):
         endpoint = Endpoint(address, "tiny")
         found = endpoint.score(MOOD, [Question("Oslo")])
         assert endpoint.score(MOOD, [Question("Rome")]).argmax() == 0
@@ -110,7 +111,7 @@ def test_only_probabilities_are_calibrated():
             text = content["messages"][0]["content"].rpartition("Text: ")[2].partition("\n")[0]
             return 200, chat(said.get(text, "good"), tops if text in numbers else None)
 
-        with asked.served(answer) as (address, heard):
+        with endpoints.served(answer) as (address, heard):
             found = calibrated(Endpoint(address, "tiny"), MOOD, [Question("Oslo"), Question("Rome")], {})
             return found, [item["messages"][0]["content"].count(empty.text) for item in heard]
 
@@ -138,13 +139,13 @@ def test_it_says_what_it_likes_by_the_same_two_ways():
             return 404, {}
         return 200, {"choices": [{"text": " Two lines.\nOf text."}]}
 
-    with asked.served(lambda path, content: (200, chat("Two lines.\nOf text."))) as (address, heard):
+    with endpoints.served(lambda path, content: (200, chat("Two lines.\nOf text."))) as (address, heard):
         assert Endpoint(address, "tiny").say("What?", tokens=7) == "Two lines.\nOf text."
     assert heard == [
         {"path": "/v1/chat/completions", "key": None, "model": "tiny", "temperature": 0, "max_tokens": 7,
          "messages": [{"role": "user", "content": "What?"}]},
     ]  # fmt: skip
-    with asked.served(answer) as (address, heard):
+    with endpoints.served(answer) as (address, heard):
         assert Endpoint(address, "tiny").say("What?") == " Two lines.\nOf text."
     assert "stop" not in heard[1] and "logprobs" not in heard[1] and heard[1]["prompt"] == "What?"
 
@@ -158,7 +159,7 @@ def test_nothing_is_waited_for_after_the_deadline(monkeypatch, status):
         time.sleep(1.5 if status == 200 else 0.0)
         return status, chat("late")
 
-    with asked.served(answer) as (address, heard):
+    with endpoints.served(answer) as (address, heard):
         began = time.monotonic()
         with pytest.raises(BackboneError, match="in time|status 503"):
             Endpoint(address, "tiny").say("What?", seconds=0.3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import asked
+import endpoints
 import numpy as np
 import pytest
 import toy
@@ -153,7 +154,7 @@ def test_an_endpoint_is_shown_the_nearest_texts_and_its_key_is_kept_nowhere(tmp_
         said = "profit" if words & set(toy.GOOD) else "loss" if words & set(toy.BAD) else "what?"
         return 200, {"choices": [{"message": {"content": said}}]}
 
-    with asked.served(answer) as (address, heard):
+    with endpoints.served(answer) as (address, heard):
         prompt = {"endpoint": address, "generator": "tiny", "shots": 4}
         made = recipe(tmp_path, toy_backbone, rows_of(), NAMED, "few_shot", prompt=prompt)
         model = metier.train(made, out=tmp_path / "run")

@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 
-import asked
+import endpoints
 import pytest
 from monitored import client_of, console
 
@@ -37,7 +37,7 @@ def desk(filled, folder, answer, timeout=20.0):
         text = answer(content["messages"][0]["content"])
         return (text, {}) if isinstance(text, int) else (200, {"choices": [{"message": {"content": text}}]})
 
-    with asked.served(said) as (address, heard):
+    with endpoints.served(said) as (address, heard):
         part = {"endpoint": address, "model": "tiny", "api_key_env": KEY, "timeout": timeout}
         with console(filled, folder, generator=part) as app:
             yield app, heard
