@@ -93,10 +93,10 @@ LINES: dict[str, tuple[str, str, Line]] = {
         ),
     ),
     "students": (
-        "students of two layers on three tasks, mean: points against the teacher / texts a second against it in int8",
-        "两层学生模型（三个任务平均）：与教师相比的百分点 / 相对 int8 教师的吞吐",
+        "students of three thin layers, mean of three tasks: points against the teacher / throughput against its int8",
+        "三层瘦学生模型（三个任务平均）：与教师相比的百分点 / 相对 int8 教师的吞吐",
         lambda r: (
-            f"{r['mean_points']['2 layers']:+.1f} / {_faster(r, '2 layers'):.2f} ×",
+            f"{r['mean_points']['3 thin layers']:+.1f} / {_faster(r, '3 thin layers'):.2f} ×",
             f"{r['bars']['points']:g} / {r['bars']['faster']:g} ×",
         ),
     ),
