@@ -19,7 +19,7 @@ LETTERS = 0.06
 """Of the letters of a question that stands alone, the share that is mistyped."""
 LOST = 0.2
 """Of its words, the share that is lost."""
-LOST_OF_SENTENCES = 0.6
+LOST_OF_SENTENCES = 0.5
 """Of the words of a sentence: a question shares few words with what answers it. With as few lost as of a question, the
 bot left most questions of PubMedQA and CMRC 2018 unanswered that it had found the answer to."""
 NEAR = 0.5
