@@ -30,9 +30,9 @@ class Tracker:
         if not active:
             return
         self.file = folder / FILE
-        kept = [line for line in self._lines() if json.loads(line)["step"] <= resume_at]
-        self.stream = self.file.open("w", encoding="utf-8")
-        self.stream.writelines(kept)
+        if self.file.is_file():  # cut, not written anew: a process that ends here leaves them as they are
+            os.truncate(self.file, self._kept(resume_at))
+        self.stream = self.file.open("a", encoding="utf-8")
         self.board = _tensorboard(folder / "tensorboard", resume_at)
         self.wandb = _wandb(wandb, folder) if wandb else None
 
@@ -68,12 +68,14 @@ class Tracker:
         if self.active:
             self.stream.flush()
 
-    def _lines(self) -> list[str]:
-        if not self.file.is_file():
-            return []
-        return [
-            line for line in self.file.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("}\n")
-        ]
+    def _kept(self, resume_at: int) -> int:
+        """Bytes of the lines up to a step; a line that was cut off is none."""
+        size = 0
+        for line in self.file.read_bytes().splitlines(keepends=True):
+            if not line.endswith(b"}\n") or json.loads(line)["step"] > resume_at:
+                break
+            size += len(line)
+        return size
 
 
 def _tensorboard(folder: Path, resume_at: int) -> Any:
