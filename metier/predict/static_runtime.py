@@ -25,8 +25,8 @@ from metier.types import Document, Prediction
 
 BLOCK = 4_096
 """Documents that are tokenised together while the block before them is computed and decoded."""
-NEAR = 256
-"""Texts whose vectors are gathered together."""
+NEAR = 8
+"""Texts whose vectors are gathered together: more of them are a product with more noughts."""
 EPS = np.float32(1e-6)
 ENDLESS = 1 << 30
 """Tokens that a row may have: there are no windows."""
@@ -98,14 +98,22 @@ class StaticRuntime(Runtime):
         return mean
 
     def _summed(self, rows: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        """The sum of each text's weighted vectors, `(texts, width)`, a few texts at a time: what is read stays near."""
-        sums = np.zeros((len(ends) - 1, self._vectors.shape[1]), dtype=np.float32)
-        for start in range(0, len(sums), NEAR):
+        """The sum of each text's weighted vectors, `(texts, width)`, a few texts at a time: what is read stays near.
+
+        A product with a matrix of ones and zeros, many times as fast as `np.add.reduceat`.
+        """
+        texts = len(ends) - 1
+        sums = np.zeros((texts, self._vectors.shape[1]), dtype=np.float32)
+        starts = range(0, texts, NEAR)
+        most = max((int(ends[min(start + NEAR, texts)] - ends[start]) for start in starts), default=0)
+        near = np.empty((most, self._vectors.shape[1]), dtype=np.float32)
+        for start in starts:
             own = ends[start : start + NEAR + 1]
-            filled = np.flatnonzero(own[1:] > own[:-1])
-            if len(filled):
-                vectors = self._vectors[rows[own[0] : own[-1]]]
-                sums[start + filled] = np.add.reduceat(vectors, own[filled] - own[0], axis=0)
+            count = int(own[-1] - own[0])
+            vectors = np.take(self._vectors, rows[own[0] : own[-1]], axis=0, out=near[:count], mode="clip")
+            whose = np.zeros((len(own) - 1, count), dtype=np.float32)
+            whose[np.repeat(np.arange(len(whose)), np.diff(own)), np.arange(count)] = 1.0
+            np.matmul(whose, vectors, out=sums[start : start + len(whose)])
         return sums
 
     def describe(self) -> dict[str, object]:
