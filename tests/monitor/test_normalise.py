@@ -59,6 +59,14 @@ def test_private_data_is_masked_in_what_is_set_aside() -> None:
     found = aside({"title": 3, "text": "ann@example.com", "id": "x", "time": "2026-05-28"})
     assert json.loads(found.content) == {"title": 3, "text": "[email]", "id": "x", "time": "2026-05-28"}
     assert aside('{"text": "ann@example.com"').content == '{"text": "[email]"'
+    nested: Any = "ann@example.com"
+    for _ in range(300):
+        nested = [nested]
+    found = aside({"text": ["ann@example.com", {"a": "650-253-0000"}], "deep": nested})
+    assert json.loads(found.content)["text"] == ["[email]", {"a": "[phone]"}]
+    assert "ann@" not in found.content
+    long = aside('{"text": "ann@example.com"' + "1 " * 60_000).content
+    assert len(long) < 1_001 and long.startswith('{"text": "[email]"')
     assert "ann@" in aside('{"text": "ann@example.com"', Rules(private=False)).content
 
 

@@ -37,6 +37,10 @@ SENTENCE_ENDS = ".!?:;…。！？：；"
 LATEST = 1e11
 """Seconds since 1970 that no clock shows: the year 5138."""
 LONGEST_ID, LONGEST_URL, LONGEST_EXTRA, EXTRAS = 200, 2_000, 500, 30
+LOOKED = 100_000
+"""Characters of a text in which private data is looked for before it is kept: the time grows with them. What is longer
+waits as it is in the spool, and is cut to its beginning where it is set aside; what the model reads is shorter."""
+DEEP = 8
 BINARY = 0.1
 """A text with so large a share of control and replacement characters is no text."""
 _controls = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ufffd]")
@@ -163,10 +167,7 @@ class Normaliser:
 
     def masked(self, content: Mapping[str, Any]) -> dict[str, Any]:
         """A document with private data masked in all its texts but id, time, address, outlet and language."""
-        return {
-            name: mask(value).text if isinstance(value, str) and name not in self._kept else value
-            for name, value in content.items()
-        }
+        return {name: value if name in self._kept else _masked(value) for name, value in content.items()}
 
     def _text(self, content: Mapping[str, Any]) -> tuple[str, int]:
         """`(text, characters before it was cut)`."""
@@ -242,7 +243,8 @@ class Normaliser:
     def _shown(self, content: Mapping[str, Any] | str) -> str:
         """What came, as text that may be kept."""
         shown = content if isinstance(content, str) else _dumped(content)
-        if len(shown) > 1_000_000 and len(shown.encode("utf-8", "replace")) > self.rules.size:
+        large = len(shown) > 1_000_000 and len(shown.encode("utf-8", "replace")) > self.rules.size
+        if large or (self.rules.private and len(shown) > LOOKED):
             content = shown = shown[:1_000]
         if not self.rules.private:
             return shown
@@ -252,6 +254,19 @@ class Normaliser:
 def normalise(received: Received, rules: Rules | None = None) -> Item | Quarantined:
     """One document, checked. For many of one source a `Normaliser` is made once."""
     return Normaliser(rules)(received)
+
+
+def _masked(value: object, depth: int = 0) -> object:
+    """A value with private data masked in all texts of it; what is nested deeply becomes one text."""
+    if isinstance(value, str):
+        return mask(value).text if len(value) <= LOOKED else value
+    if not isinstance(value, list | dict):
+        return value
+    if depth == DEEP:
+        return _masked(_dumped({"": value}), depth)
+    if isinstance(value, dict):
+        return {name: _masked(one, depth + 1) for name, one in value.items()}
+    return [_masked(one, depth + 1) for one in value]
 
 
 def guessed(text: str) -> str:
