@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 SHARED = {"__init__", "__main__", "invented", "quality", "rewriting", "sections", "setfit_peer", "small_runs", "table"}
 
 
-FOLDERS = {"work", "peers", "wordnet", "encoder", "model", "run", "profile"}
+FOLDERS = {"work", "peers", "wordnet", "encoder", "model", "run", "profile", "texts"}
 """Options that name a place on this machine, which are nobody else's business."""
 
 
